@@ -1,6 +1,6 @@
 import { Settings } from "typebox/system";
 import { Value } from "typebox/value";
-import { didYouMean } from "./nearest.ts";
+import { nearestName } from "./nearest.ts";
 import type { KeyPath, Problem } from "./problem.ts";
 import { FileSchema } from "./schema.ts";
 
@@ -62,9 +62,16 @@ function schemaErrors(value: unknown) {
 }
 
 function unknownKey(parent: KeyPath, key: string, known: readonly string[]): string {
-  const secret = SECRETS[[...parent, key].join(".")];
-  if (secret !== undefined) return `secrets are not read from the file; set ${secret}`;
-  return `unknown key${didYouMean(key, known) || `; known here: ${known.join(", ")}`}`;
+  const place = parent.length === 0 ? "" : `${parent.join(".")}.`;
+  const secrets = Object.keys(SECRETS)
+    .filter((name) => name.startsWith(place))
+    .map((name) => name.slice(place.length));
+  const near = nearestName(key, [...known, ...secrets]);
+  const variable = near === null ? undefined : SECRETS[`${place}${near}`];
+  if (variable !== undefined) return `secrets are not read from the file; set ${variable}`;
+  return near === null
+    ? `unknown key; known here: ${known.join(", ")}`
+    : `unknown key; did you mean ${near}?`;
 }
 
 function wrongValue(value: unknown, expected: string): string {
