@@ -1,8 +1,8 @@
 import { proxy_log } from "./env";
 
 /** Where a message that is kept in UTF-16 is narrowed for the log. */
-const MESSAGE_BYTES_MAX = 256;
-const message = memory.data(MESSAGE_BYTES_MAX);
+const MESSAGE_BYTES_MAX: usize = 256;
+const message = memory.data(256);
 
 /**
  * What the compiler calls when the runtime itself finds a broken invariant (out of memory, a failed cast). Nothing on a
