@@ -1,5 +1,6 @@
 /** Every error code that a user can meet, with what it means in one line; docs/failure-modes.md says what to look at. */
 export const ERROR_CODES = {
+  USAGE: "a command or option that does not exist, or a wrong value for one",
   CONFIG_FILE: "the configuration file cannot be read or is not YAML",
   CONFIG_INVALID: "the configuration has an unknown key, a wrong type or a value out of range",
   WIRE_MALFORMED: "a message or line is not what the wire format says",
@@ -19,6 +20,7 @@ export const ERROR_CODES = {
   CLICKHOUSE_REFUSED: "ClickHouse refused user, password or query",
   CLICKHOUSE_VERSION: "ClickHouse is older than 25.3",
   MIGRATION_CHANGED: "a migration that was already applied has changed",
+  FILE_UNWRITABLE: "a file cannot be written, or is somebody else's",
   EMBEDDED_UNSUPPORTED: "the embedded server cannot run on this platform",
   EMBEDDED_FAILED: "an embedded server did not start",
   PORT_TAKEN: "a port is in use",
