@@ -38,8 +38,8 @@ interface ExperimentState {
   readonly remembered: Remembered;
 }
 
-/** Attempts are below it (decode.ts), so leg and attempt fit one number. */
-const ATTEMPT_RANGE = 65_536;
+/** Attempts are below it (observation/record.ts), so leg and attempt fit one exact number. */
+const ATTEMPT_RANGE = 2 ** 32;
 /** Workers whose last lost batch is remembered. */
 const LOSSES_MAX = 16_384;
 
