@@ -1,0 +1,90 @@
+import type { Problem } from "../../http/schemas.ts";
+
+/** One question to the API. The range is relative, so that a page left open moves with the time. */
+export interface Ask {
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly windowMinutes?: number;
+}
+
+/** Why there is no answer, in the words of the page. */
+export interface Trouble {
+  /** `away`: no answer at all; `refused`: the API said no, and why. */
+  readonly kind: "away" | "refused";
+  readonly code: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly known: readonly string[];
+}
+
+export type Answer<T> =
+  | { readonly ok: true; readonly data: T }
+  | { readonly ok: false; readonly trouble: Trouble };
+
+/** A query that takes longer is of no use to a page that asks every few seconds. */
+const TIMEOUT_MS = 15_000;
+
+export function askKey(ask: Ask): string {
+  return JSON.stringify([ask.path, ask.query ?? {}, ask.windowMinutes ?? 0]);
+}
+
+export function askUrl(ask: Ask, nowMs: number): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(ask.query ?? {})) {
+    if (value !== "") parameters.set(name, value);
+  }
+  if (ask.windowMinutes) {
+    // Whole minutes: the rollups are per minute, and neighbouring refreshes ask the same.
+    const from = Math.floor(nowMs / 60_000) * 60_000 - ask.windowMinutes * 60_000;
+    parameters.set("from", new Date(from).toISOString());
+  }
+  const query = parameters.toString();
+  return query === "" ? ask.path : `${ask.path}?${query}`;
+}
+
+export async function fetchAnswer<T>(ask: Ask, signal: AbortSignal): Promise<Answer<T>> {
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  let response: Response;
+  let body: unknown;
+  try {
+    response = await fetch(askUrl(ask, Date.now()), {
+      signal: AbortSignal.any([signal, timeout]),
+      headers: { accept: "application/json" },
+      cache: "no-store",
+    });
+    const text = await response.text();
+    body = parseJson(text);
+  } catch {
+    if (signal.aborted) throw new DOMException("left", "AbortError");
+    const detail = timeout.aborted
+      ? `no answer within ${TIMEOUT_MS / 1000} seconds`
+      : "the connection was refused or cut";
+    return { ok: false, trouble: { kind: "away", code: "", status: 0, detail, known: [] } };
+  }
+  if (isProblem(body)) {
+    const { code, status, detail, known } = body;
+    return { ok: false, trouble: { kind: "refused", code, status, detail, known: known ?? [] } };
+  }
+  // Health answers 503 with a full report when something that it needs is away: that is data.
+  if (body !== undefined && (response.ok || ask.path === "health")) {
+    return { ok: true, data: body as T };
+  }
+  const detail = `status ${response.status} without an explanation; is something between this page and the analyzer?`;
+  return {
+    ok: false,
+    trouble: { kind: "away", code: "", status: response.status, detail, known: [] },
+  };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isProblem(body: unknown): body is Problem {
+  if (typeof body !== "object" || body === null) return false;
+  return "code" in body && "detail" in body && "title" in body;
+}
