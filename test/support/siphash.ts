@@ -41,7 +41,8 @@ export function sipHash128(key: Uint8Array, message: Uint8Array, purpose = 0n): 
     round();
     v0 ^= word;
   };
-  for (let offset = 0; offset < wholeBytes; offset += 8) absorb(readLittleEndian(message, offset, 8));
+  for (let offset = 0; offset < wholeBytes; offset += 8)
+    absorb(readLittleEndian(message, offset, 8));
   const rest = readLittleEndian(message, wholeBytes, message.length % 8);
   absorb(rest | (BigInt(message.length & 0xff) << 56n));
   const squeeze = (): string => {
