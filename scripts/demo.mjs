@@ -1,0 +1,27 @@
+// npm run demo [-- OPTIONS]: makes the clone ready, then runs scripts/demo/main.ts in its place.
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { packageRoot } from "../analyzer/embedded/binary.mjs";
+import { setup } from "./setup.mjs";
+import { report } from "./tools/steps.mjs";
+
+try {
+  await setup({ parts: ["npm", "build", "envoy", "nats", "clickhouse"] });
+  const root = packageRoot();
+  const loader = pathToFileURL(join(root, "node_modules", "tsx", "dist", "esm", "index.mjs")).href;
+  const main = join(root, "scripts", "demo", "main.ts");
+  const demo = spawn(process.execPath, ["--import", loader, main, ...process.argv.slice(2)], {
+    cwd: root,
+    stdio: "inherit",
+  });
+  // A terminal sends Ctrl-C to the demo too; others send their signal to this process alone.
+  process.on("SIGINT", () => {});
+  for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => demo.kill(signal));
+  demo.on("exit", (code, signal) => {
+    process.exitCode = code ?? (signal === "SIGINT" ? 130 : 1);
+  });
+} catch (error) {
+  report(error);
+  process.exitCode = 1;
+}
