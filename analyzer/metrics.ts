@@ -5,7 +5,7 @@ export interface Metrics {
   readonly registry: Registry;
   readonly messages: Counter<"lane" | "kind">;
   readonly messageBytes: Counter<"lane">;
-  readonly records: Counter<"experiment" | "leg">;
+  readonly records: Counter<"experiment">;
   readonly pairs: Counter<"experiment" | "shadow" | "divergent">;
   readonly orphans: Counter<"experiment" | "reason">;
   readonly duplicates: Counter<"experiment" | "leg">;
@@ -50,7 +50,7 @@ export function createMetrics(): Metrics {
       ["lane", "kind"],
     ),
     messageBytes: counter("message_bytes_total", "Payload bytes read from the stream.", ["lane"]),
-    records: counter("records_total", "Records decoded from batches.", ["experiment", "leg"]),
+    records: counter("records_total", "Records decoded from batches.", ["experiment"]),
     pairs: counter(
       "pairs_total",
       "Pairs joined and stored, by whether any rule found a divergence.",

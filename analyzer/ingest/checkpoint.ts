@@ -158,6 +158,8 @@ export interface LeaseSettings {
   /** Unique for each analyzer process. */
   readonly owner: string;
   readonly leaseMs: number;
+  /** A free lane is left to others for so long. Asked again at each look. */
+  readonly holdBackMs: () => number;
 }
 
 interface LeaseTools {
@@ -186,46 +188,51 @@ export async function claimLane(
   const { bucket, log, signal } = tools;
   const key = keyOf(settings.lane);
   const backoff = new Backoff();
+  // A lane without a checkpoint counts as revision 0, free since the first look.
   let seenRevision = -1;
   let seenSinceMs = 0;
   let said = false;
   while (!signal.aborted) {
     try {
       const entry = await bucket.get(key);
-      if (entry === null) {
-        const value = { ...(await first()), owner: settings.owner, write: 1 };
-        const revision = await bucket.create(key, encodeCheckpoint(value));
-        return new LaneLease(settings, tools, value, revision);
-      }
-      const found = decodeCheckpoint(entry.value);
-      requireLanes(found, settings);
       const nowMs = performance.now();
-      if (entry.revision !== seenRevision) {
-        seenRevision = entry.revision;
+      const revision = entry?.revision ?? 0;
+      if (revision !== seenRevision) {
+        seenRevision = revision;
         seenSinceMs = nowMs;
       }
+      const found = entry === null ? await first() : decodeCheckpoint(entry.value);
+      requireLanes(found, settings);
       const isFree = found.owner === "" || found.owner === settings.owner;
-      if (isFree || nowMs - seenSinceMs >= settings.leaseMs) {
+      const claimableMs = seenSinceMs + (isFree ? 0 : settings.leaseMs) + settings.holdBackMs();
+      if (nowMs >= claimableMs) {
         const value = { ...found, owner: settings.owner, write: found.write + 1 };
-        const revision = await bucket.update(key, encodeCheckpoint(value), entry.revision);
+        const text = encodeCheckpoint(value);
+        const claimed =
+          entry === null
+            ? await bucket.create(key, text)
+            : await bucket.update(key, text, entry.revision);
         if (!isFree) {
           log.warn(
-            { lane: settings.lane, formerOwner: found.owner },
+            { formerOwner: found.owner },
             "lane's owner was silent for its lease, taking over",
           );
         }
-        return new LaneLease(settings, tools, value, revision);
+        return new LaneLease(settings, tools, value, claimed);
       }
       if (!said) {
         said = true;
-        log.info({ lane: settings.lane, owner: found.owner }, "lane has an owner, standing by");
+        log.info(
+          { owner: found.owner },
+          isFree ? "lane is left to others first" : "lane has an owner, standing by",
+        );
       }
       backoff.reset();
       await pause(settings.leaseMs / LOOKS_PER_LEASE, signal);
     } catch (error) {
       if (error instanceof AnalyzerError) throw error;
-      if (error instanceof StaleRevision) log.debug({ lane: settings.lane }, "another was faster");
-      else log.debug({ lane: settings.lane, error: messageOf(error) }, "checkpoint not readable");
+      if (error instanceof StaleRevision) log.debug("another analyzer was faster");
+      else log.debug({ error: messageOf(error) }, "checkpoint cannot be claimed yet");
       await pause(backoff.next(), signal);
     }
   }
@@ -323,7 +330,7 @@ export class LaneLease {
           break;
         }
         metrics.checkpointRetries.inc();
-        log.debug({ lane, error: messageOf(error) }, "checkpoint not put yet");
+        log.debug({ error: messageOf(error) }, "checkpoint not put yet");
         if (signal.aborted)
           throw new AnalyzerError("LEASE_LOST", "stopped before the checkpoint was put");
         await pause(backoff.next(), signal);
@@ -358,7 +365,7 @@ export class LaneLease {
     const { lane } = this.#settings;
     clearInterval(this.#renewal);
     metrics.leasesLost.inc({ lane });
-    log.warn({ lane, code: "LEASE_LOST" }, "lane belongs to another analyzer now, standing by");
+    log.warn({ code: "LEASE_LOST" }, "lane belongs to another analyzer now, standing by");
     this.lost.abort();
   }
 }

@@ -204,7 +204,8 @@ export class LaneReader {
     });
     this.#metrics.consumersCreated.inc({ lane: this.#place.lane });
     this.#delivery = 0;
-    this.#openedAt = from;
+    // The limits may have removed what was asked for: then deliveries begin behind it.
+    this.#openedAt = Math.max(from, info.delivered.stream_seq + 1);
     this.#pendingBehind = info.num_pending;
     this.#consumer = await this.#jetstream.consumers.get(this.#place.stream, info.name);
   }

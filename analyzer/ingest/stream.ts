@@ -36,7 +36,6 @@ export interface StreamState {
 export async function ensureStream(
   manager: JetStreamManager,
   config: Config["nats"]["stream"],
-  joinWindowMs: number,
   log: Log,
 ): Promise<StreamState> {
   const subject = `${SUBJECT_PREFIX}.>`;
@@ -56,8 +55,36 @@ export async function ensureStream(
     });
     log.info({ stream: config.name, subject }, "stream created");
   }
-  check(info, subject, config, joinWindowMs, log);
+  check(info, subject, config);
   return stateOf(info);
+}
+
+/** Says where the limits of the stream, which may not be ours, differ from what was configured or are too small. */
+export async function reviewLimits(
+  manager: JetStreamManager,
+  config: Config["nats"]["stream"],
+  joinWindowMs: number,
+  log: Log,
+): Promise<void> {
+  const { config: found } = await manager.streams.info(config.name);
+  const foundAgeMs = found.max_age / NANOS_PER_MS;
+  // A restart reads three windows again (checkpoint.ts): the stream must remember that long, and then some.
+  if (foundAgeMs > 0 && foundAgeMs < 4 * joinWindowMs) {
+    log.warn(
+      { stream: config.name, maxAgeMs: foundAgeMs, joinWindowMs },
+      "stream keeps messages for less than four join windows: a restart may find its history gone",
+    );
+  }
+  if (foundAgeMs !== config.maxAgeMs || found.max_bytes !== config.maxBytes) {
+    log.warn(
+      {
+        stream: config.name,
+        found: { maxAgeMs: foundAgeMs, maxBytes: found.max_bytes },
+        configured: { maxAgeMs: config.maxAgeMs, maxBytes: config.maxBytes },
+      },
+      "stream has other limits than the configuration; it is left as it is",
+    );
+  }
 }
 
 export async function streamState(manager: JetStreamManager, name: string): Promise<StreamState> {
@@ -78,13 +105,7 @@ export function isStreamMissing(error: unknown): boolean {
   return error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound;
 }
 
-function check(
-  info: StreamInfo,
-  subject: string,
-  config: Config["nats"]["stream"],
-  joinWindowMs: number,
-  log: Log,
-): void {
+function check(info: StreamInfo, subject: string, config: Config["nats"]["stream"]): void {
   const { config: found } = info;
   if (!found.subjects?.includes(subject)) {
     throw new AnalyzerError(
@@ -96,24 +117,6 @@ function check(
     throw new AnalyzerError(
       "STREAM_MISMATCH",
       `stream ${config.name} has the retention ${found.retention}, expected limits: other readers would remove what the analyzer must read again`,
-    );
-  }
-  const foundAgeMs = found.max_age / NANOS_PER_MS;
-  // A restart reads three windows again (checkpoint.ts): the stream must remember that long, and then some.
-  if (foundAgeMs > 0 && foundAgeMs < 4 * joinWindowMs) {
-    log.warn(
-      { stream: config.name, maxAgeMs: foundAgeMs, joinWindowMs },
-      "stream keeps messages for less than four join windows: a restart may find its history gone",
-    );
-  }
-  if (foundAgeMs !== config.maxAgeMs || found.max_bytes !== config.maxBytes) {
-    log.warn(
-      {
-        stream: config.name,
-        found: { maxAgeMs: foundAgeMs, maxBytes: found.max_bytes },
-        configured: { maxAgeMs: config.maxAgeMs, maxBytes: config.maxBytes },
-      },
-      "stream has other limits than the configuration; it is left as it is",
     );
   }
 }
