@@ -1,5 +1,4 @@
 import {
-  Dropped,
   EXPERIMENT_CHARS_MAX,
   LEG_CHARS_MAX,
   LEGS_MAX,
@@ -40,7 +39,7 @@ import {
   unsampledName,
 } from "./counters";
 import { random16 } from "./host/random";
-import { isText, put, Text, text } from "./host/text";
+import { put, Text, text } from "./host/text";
 import { putByte, putBytes, putHex, putNumber } from "./put";
 
 /**

@@ -148,11 +148,7 @@ export function readAnswer(bytes: i32): void {
   while (offset < end) {
     const place = mark();
     const rest = end - offset;
-    const read = readBuffer(
-      Buffer.HttpCallResponseBody,
-      offset,
-      rest < PIECE_BYTES ? rest : PIECE_BYTES,
-    );
+    const read = readBuffer(Buffer.HttpCallResponseBody, offset, min(rest, PIECE_BYTES));
     if (read <= 0) return;
     for (let i = 0; i < read; i++) {
       const byte = load<u8>(bufferAt + <usize>i);
