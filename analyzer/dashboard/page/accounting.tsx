@@ -8,9 +8,18 @@ import { drop, ending, flow, unsampled, worker } from "./words.ts";
 /** Where every request went: the bars are the whole, the tables name each part. */
 export function Accounting({ accounting }: { accounting: AccountingResponse }): JSX.Element {
   const { requests, joined, batches } = accounting;
-  const unsampledParts: Part[] = Object.entries(requests.unsampled)
-    .filter(([, count]) => count > 0)
-    .map(([name, count]) => ({ name, count, look: "unsampled", ...unsampled(name) }));
+  const matchedParts: Part[] = [
+    {
+      name: "sampled",
+      count: requests.sampled,
+      look: "paired",
+      label: "sampled",
+      means: "mirrored and observed",
+    },
+  ];
+  for (const [name, count] of nonZero(requests.unsampled)) {
+    matchedParts.push({ name, count, look: "unsampled", ...unsampled(name) });
+  }
   const flowParts: Part[] = accounting.flow
     .filter((item) => item.requests > 0)
     .map((item) => {
@@ -43,10 +52,12 @@ export function Accounting({ accounting }: { accounting: AccountingResponse }): 
       }
     >
       <p class={accounting.balanced ? "balance is-balanced" : "balance is-off"}>
-        <span class="balance-sign" aria-hidden="true">
-          {accounting.balanced ? "✓" : "≠"}
-        </span>
-        <span>{accounting.sentence}</span>
+        {requests.seen > 0 && (
+          <span class="balance-sign" aria-hidden="true">
+            {accounting.balanced ? "✓" : "≠"}
+          </span>
+        )}
+        <span>{capitalised(accounting.sentence)}</span>
       </p>
       {!accounting.balanced && (
         <p class="unexplained">
@@ -62,27 +73,29 @@ export function Accounting({ accounting }: { accounting: AccountingResponse }): 
         </ul>
       )}
 
-      <Split
-        title="Requests that matched"
-        total={requests.seen}
-        of="seen"
-        parts={[
-          {
-            name: "sampled",
-            count: requests.sampled,
-            look: "paired",
-            label: "sampled",
-            means: "mirrored and observed on every leg",
-          },
-          ...unsampledParts,
-        ]}
-      />
-      <Split
-        title="Of them sampled"
-        total={requests.sampled + accounting.ahead}
-        of="sampled"
-        parts={flowParts}
-      />
+      <div class="splits">
+        <Split title="Requests that matched" total={requests.seen} of="seen" parts={matchedParts} />
+        <Split
+          title="Of them sampled"
+          total={requests.sampled + accounting.ahead}
+          of="sampled"
+          parts={flowParts}
+        />
+      </div>
+      <details class="list">
+        <summary>What each part means</summary>
+        <dl class="meanings">
+          {[...matchedParts, ...flowParts].map((part) => (
+            <div key={`${part.look} ${part.name}`}>
+              <dt>
+                <span class={`swatch look-${part.look}`} aria-hidden="true" />
+                {part.label}
+              </dt>
+              <dd>{part.means}</dd>
+            </div>
+          ))}
+        </dl>
+      </details>
 
       <h3>Records by leg</h3>
       <Legs legs={accounting.legs} />
@@ -143,19 +156,17 @@ function Split(props: {
                 <th scope="col">part</th>
                 <th scope="col">requests</th>
                 <th scope="col">share of {of}</th>
-                <th scope="col">meaning</th>
               </tr>
             </thead>
             <tbody>
               {parts.map((part) => (
-                <tr key={part.name}>
+                <tr key={part.name} title={part.means}>
                   <th scope="row">
                     <span class={`swatch look-${part.look}`} aria-hidden="true" />
                     {part.label}
                   </th>
                   <td class="num">{formatCount(part.count)}</td>
                   <td class="num quiet">{formatRate(part.count, total)}</td>
-                  <td class="quiet means">{part.means}</td>
                 </tr>
               ))}
             </tbody>
@@ -251,6 +262,10 @@ function Legs({ legs }: { legs: readonly LegAccount[] }): JSX.Element {
       </table>
     </Scroll>
   );
+}
+
+function capitalised(sentence: string): string {
+  return `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}`;
 }
 
 function nonZero(counts: Readonly<Record<string, number>>): [string, number][] {

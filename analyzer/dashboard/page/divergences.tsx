@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { RouteSummary, RuleCount, SummaryResponse } from "../../http/schemas.ts";
-import { formatCount, formatCountOf, formatRate } from "./format.ts";
+import { FEW_PAIRS, formatCount, formatCountOf, formatRate } from "./format.ts";
 import { byExcess, excess } from "./headline.ts";
 import type { Place } from "./location.ts";
 import { formatPlace } from "./location.ts";
@@ -58,87 +58,92 @@ function ByRule(props: {
   const hasControl = summary.controlPairs > 0;
   const top = Math.max(...rules.map((one) => Math.max(one.rate, one.noiseRate ?? 0)));
   return (
-    <table class="table rules">
-      <caption>By rule</caption>
-      <thead>
-        <tr>
-          <th scope="col">rule</th>
-          <th scope="col">grade</th>
-          <th scope="col" class="num">
-            differ
-          </th>
-          <th scope="col" class="num">
-            pairs
-          </th>
-          {hasControl && (
-            <>
-              <th scope="col" class="num">
-                noise
-              </th>
-              <th
-                scope="col"
-                class="num"
-                title="shadow's rate minus control's, in percentage points"
-              >
-                beyond
-              </th>
-            </>
-          )}
-          <th scope="col" class="wide">
-            <span class="legend">
-              <span class="key key-shadow" aria-hidden="true" /> shadow
-              {hasControl && (
-                <>
-                  {" "}
-                  <span class="key key-control" aria-hidden="true" /> control (noise)
-                </>
-              )}
-            </span>
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {rules.map((one) => (
-          <tr key={one.rule} class={one.rule === place.rule ? "is-chosen" : ""}>
-            <th scope="row" title={rule(one.rule).means}>
-              <a
-                href={formatPlace({ ...place, rule: one.rule === place.rule ? "" : one.rule })}
-                aria-current={one.rule === place.rule ? "true" : undefined}
-              >
-                {rule(one.rule).label}
-              </a>
+    <Scroll label="Divergences by rule">
+      <table class="table rules">
+        <caption>By rule</caption>
+        <thead>
+          <tr>
+            <th scope="col">rule</th>
+            <th scope="col">grade</th>
+            <th scope="col" class="num">
+              differ
             </th>
-            <td>
-              <Grade grade={one.grade} />
-            </td>
-            <td class="num strong">
-              <Share part={one.pairs} of={summary.pairs} />
-            </td>
-            <td class="num quiet">{formatCount(one.pairs)}</td>
+            <th scope="col" class="num">
+              pairs
+            </th>
             {hasControl && (
               <>
-                <td class="num">
-                  <Share
-                    part={one.noisePairs ?? 0}
-                    of={summary.controlPairs}
-                    what="pairs with a control"
-                  />
-                </td>
-                <td class="num">{formatPoints(excess(one), summary.controlPairs)}</td>
+                <th scope="col" class="num">
+                  noise
+                </th>
+                <th
+                  scope="col"
+                  class="num"
+                  title="shadow's rate minus control's, in percentage points"
+                >
+                  beyond
+                </th>
               </>
             )}
-            <td class="wide" aria-hidden="true">
-              <span class="rate">
-                <span class="rate-shadow" style={{ width: `${(100 * one.rate) / top}%` }} />
-                {one.noiseRate !== null && (
-                  <span class="rate-control" style={{ width: `${(100 * one.noiseRate) / top}%` }} />
+            <th scope="col" class="wide">
+              <span class="legend">
+                <span class="key key-shadow" aria-hidden="true" /> shadow
+                {hasControl && (
+                  <>
+                    {" "}
+                    <span class="key key-control" aria-hidden="true" /> control (noise)
+                  </>
                 )}
               </span>
-            </td>
+            </th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {rules.map((one) => (
+            <tr key={one.rule} class={one.rule === place.rule ? "is-chosen" : ""}>
+              <th scope="row" title={rule(one.rule).means}>
+                <a
+                  href={formatPlace({ ...place, rule: one.rule === place.rule ? "" : one.rule })}
+                  aria-current={one.rule === place.rule ? "true" : undefined}
+                >
+                  {rule(one.rule).label}
+                </a>
+              </th>
+              <td>
+                <Grade grade={one.grade} />
+              </td>
+              <td class="num strong">
+                <Share part={one.pairs} of={summary.pairs} />
+              </td>
+              <td class="num quiet">{formatCount(one.pairs)}</td>
+              {hasControl && (
+                <>
+                  <td class="num">
+                    <Share
+                      part={one.noisePairs ?? 0}
+                      of={summary.controlPairs}
+                      what="pairs with a control"
+                    />
+                  </td>
+                  <td class="num">{formatPoints(excess(one), summary.controlPairs)}</td>
+                </>
+              )}
+              <td class="wide" aria-hidden="true">
+                <span class="rate">
+                  <span class="rate-shadow" style={{ width: `${(100 * one.rate) / top}%` }} />
+                  {one.noiseRate !== null && (
+                    <span
+                      class="rate-control"
+                      style={{ width: `${(100 * one.noiseRate) / top}%` }}
+                    />
+                  )}
+                </span>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Scroll>
   );
 }
 
@@ -198,13 +203,8 @@ function ByRoute(props: {
                   </a>
                 </th>
                 <td class="num">
+                  {one.pairs < FEW_PAIRS && <Few />}
                   {formatCount(one.pairs)}
-                  {one.pairs < 100 && (
-                    <>
-                      {" "}
-                      <Few />
-                    </>
-                  )}
                 </td>
                 <td class="num strong" title={`${formatCount(one.divergentPairs)} pairs`}>
                   {formatRate(one.divergentPairs, one.pairs)}

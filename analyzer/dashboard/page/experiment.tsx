@@ -85,14 +85,15 @@ export function Experiment({ name, place }: { name: string; place: Place }): JSX
               summary={figures}
               runs={runs.data}
             />
-            {accounting.data !== null && <Accounting accounting={accounting.data} />}
-            {figures.pairs === 0 ? (
+            {figures.pairs === 0 && (
               <NoPairs
                 place={place}
                 experiment={experiment.data as ExperimentResponse}
                 accounting={accounting.data}
               />
-            ) : (
+            )}
+            {accounting.data !== null && <Accounting accounting={accounting.data} />}
+            {figures.pairs > 0 && (
               <>
                 <Divergences summary={figures} place={place} />
                 <Pairs page={pairs.data} isOutdated={pairs.outdated} place={place} root={root} />
@@ -102,7 +103,9 @@ export function Experiment({ name, place }: { name: string; place: Place }): JSX
                 <Segments summary={figures} />
               </>
             )}
-            <Orphans summary={figures} root={root} place={place} />
+            {(figures.pairs > 0 || Object.keys(figures.orphans).length > 0) && (
+              <Orphans summary={figures} root={root} place={place} />
+            )}
             <DeadLetters count={accounting.data?.deadLetters ?? 0} />
           </div>
         )}
@@ -138,6 +141,7 @@ function Controls(props: {
   const go = (change: Partial<Place>) => {
     location.hash = formatPlace({ ...place, ...change });
   };
+  const first = experiment?.shadows[0]?.name ?? "";
   // While a route is chosen the summary knows only that one: the others are remembered from before.
   const routes = useRef<Route[]>([]);
   const isWhole = summary !== null && place.route === "" && summary.shadow !== "";
@@ -161,16 +165,18 @@ function Controls(props: {
           </option>
         ))}
       </Select>
-      <Select label="Shadow" value={place.shadow} onChange={(shadow) => go({ shadow, pair: "" })}>
-        <option value="">
-          first{experiment === null ? "" : ` (${experiment.shadows[0]?.name})`}
-        </option>
+      <Select
+        label="Shadow"
+        value={place.shadow === first ? "" : place.shadow}
+        onChange={(shadow) => go({ shadow, pair: "" })}
+      >
         {unlisted(
           place.shadow,
           experiment?.shadows.map((one) => one.name),
         )}
-        {experiment?.shadows.map((one) => (
-          <option key={one.name} value={one.name}>
+        {experiment === null && <option value="">first</option>}
+        {experiment?.shadows.map((one, index) => (
+          <option key={one.name} value={index === 0 ? "" : one.name}>
             {one.name}
             {one.build === null ? "" : ` · ${one.build}`}
           </option>
@@ -369,14 +375,14 @@ function NoPairs(props: {
         </p>
       ) : sampled === 0 ? (
         <p>
-          {formatCountOf(seen, "request")} matched and none was sampled; the accounting above says
+          {formatCountOf(seen, "request")} matched and none was sampled; the accounting below says
           why. <code>sampleFraction</code> is {formatFraction(experiment.sampleFraction)}.
         </p>
       ) : (
         <p>
           {formatCountOf(sampled, "request")} sampled. A pair appears when both legs have ended, at
           the latest {experiment.config.joinWindowMs / 1000} seconds later. If none comes, the
-          accounting above says where they went, and <code>shadowgraph doctor</code> what to check.
+          accounting below says where they went, and <code>shadowgraph doctor</code> what to check.
         </p>
       )}
     </Notice>

@@ -26,7 +26,9 @@ export function formatRate(part: number, of: number): string {
   if (part >= of) return `100${THIN}%`;
   const percent = (100 * part) / of;
   const worth = Math.max(0, Math.floor(Math.log10(of)) - 1);
-  const decimals = Math.min(worth, percent >= 10 ? 1 : 1 - Math.floor(Math.log10(percent)), 4);
+  // Rounded first: 0.998 has the digits of 1.0.
+  const size = Math.floor(Math.log10(Number(percent.toPrecision(2))));
+  const decimals = Math.min(worth, size >= 1 ? 1 : 1 - size, 4);
   const text = percent.toFixed(decimals);
   if (Number(text) === 0) return `<${(10 ** -decimals).toFixed(decimals)}${THIN}%`;
   if (Number(text) >= 100) return `>${(100 - 10 ** -decimals).toFixed(decimals)}${THIN}%`;

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import type { DurationQuantiles, RatioQuantiles, SummaryResponse } from "../../http/schemas.ts";
-import { formatCount, formatRatio, formatUs } from "./format.ts";
+import { FEW_PAIRS, formatCount, formatRatio, formatUs } from "./format.ts";
 import { Few, Scroll, Section } from "./parts.tsx";
 
 const ROUTES_SHOWN = 8;
@@ -12,17 +12,19 @@ interface Row {
   readonly name: JSX.Element;
   readonly who: "shadow" | "control";
   readonly ratio: RatioQuantiles;
+  /** Rows that the name stands for; 0: it stands in the row before. */
+  readonly span: number;
 }
 
 export function Latency({ summary }: { summary: SummaryResponse }): JSX.Element | null {
   if (summary.latencyRatio.n === 0) return null;
   const rows: Row[] = [];
   const add = (key: string, name: JSX.Element, of: Ratios) => {
-    rows.push({ key: `${key} s`, name, who: "shadow", ratio: of.latencyRatio });
     const control = of.controlLatencyRatio;
-    if (control !== null && control.n > 0) {
-      rows.push({ key: `${key} c`, name, who: "control", ratio: control });
-    }
+    const hasControl = control !== null && control.n > 0;
+    const span = hasControl ? 2 : 1;
+    rows.push({ key: `${key} s`, name, who: "shadow", ratio: of.latencyRatio, span });
+    if (hasControl) rows.push({ key: `${key} c`, name, who: "control", ratio: control, span: 0 });
   };
   add("", <b>all routes</b>, summary);
   if (summary.routes.length > 1) {
@@ -96,13 +98,11 @@ export function Latency({ summary }: { summary: SummaryResponse }): JSX.Element 
           <tbody>
             {rows.map((row) => (
               <tr key={row.key} class={`ratio-${row.who}`}>
-                <th scope="row">
-                  {row.who === "control" ? (
-                    <span class="visually-hidden">{row.name}</span>
-                  ) : (
-                    row.name
-                  )}
-                </th>
+                {row.span > 0 && (
+                  <th scope={row.span > 1 ? "rowgroup" : "row"} rowSpan={row.span}>
+                    {row.name}
+                  </th>
+                )}
                 <td>
                   <span class={`key key-${row.who}`} aria-hidden="true" /> {row.who}
                 </td>
@@ -114,13 +114,8 @@ export function Latency({ summary }: { summary: SummaryResponse }): JSX.Element 
                 <td class="num">{ratioText(row.ratio.p95)}</td>
                 <td class="num">{ratioText(row.ratio.p99)}</td>
                 <td class="num quiet">
+                  {row.ratio.n < FEW_PAIRS && <Few />}
                   {formatCount(row.ratio.n)}
-                  {row.ratio.n < 100 && (
-                    <>
-                      {" "}
-                      <Few />
-                    </>
-                  )}
                 </td>
               </tr>
             ))}

@@ -2,11 +2,11 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import type { SummaryResponse } from "../../http/schemas.ts";
-import { formatCount, formatRate } from "./format.ts";
+import { formatCount, formatCountOf, formatRate } from "./format.ts";
 import { Scroll, Section, Share, When } from "./parts.tsx";
 
 const HEIGHT_PAIRS = 96;
-const HEIGHT_SHARE = 132;
+const HEIGHT_SHARE = 144;
 /** Rows of the table; the chart has them all. */
 const ROWS_SHOWN = 60;
 
@@ -104,6 +104,7 @@ function columns(summary: SummaryResponse): { pairs: Columns; share: Columns } {
 
 function Chart({ summary }: { summary: SummaryResponse }): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
+  const readout = useRef<HTMLParagraphElement>(null);
   const plots = useRef<uPlot[]>([]);
   const newest = useRef(summary);
   newest.current = summary;
@@ -115,10 +116,24 @@ function Chart({ summary }: { summary: SummaryResponse }): JSX.Element {
       for (const plot of plots.current) plot.destroy();
       const data = columns(newest.current);
       const width = element.clientWidth;
+      const pad = newest.current.stepMinutes * 30;
+      const tell = (index: number | null | undefined) => {
+        if (readout.current === null) return;
+        readout.current.textContent = describe(newest.current, index ?? null);
+      };
       plots.current = [
-        new uPlot(options("pairs", width, element), data.pairs as uPlot.AlignedData, element),
-        new uPlot(options("share", width, element), data.share as uPlot.AlignedData, element),
+        new uPlot(
+          options("pairs", width, element, pad, tell),
+          data.pairs as uPlot.AlignedData,
+          element,
+        ),
+        new uPlot(
+          options("share", width, element, pad, tell),
+          data.share as uPlot.AlignedData,
+          element,
+        ),
       ];
+      tell(null);
     };
     build();
     // Canvas knows no style sheet: a change of scheme draws anew, a change of width resizes.
@@ -145,12 +160,44 @@ function Chart({ summary }: { summary: SummaryResponse }): JSX.Element {
     const data = columns(summary);
     plots.current[0]?.setData(data.pairs as uPlot.AlignedData);
     plots.current[1]?.setData(data.share as uPlot.AlignedData);
+    const index = plots.current[0]?.cursor.idx;
+    if (readout.current !== null) readout.current.textContent = describe(summary, index ?? null);
   }, [summary]);
 
-  return <div class="chart" ref={box} aria-hidden="true" />;
+  return (
+    <div class="chart" aria-hidden="true">
+      <p class="readout" ref={readout} />
+      <div ref={box} />
+    </div>
+  );
 }
 
-function options(what: "pairs" | "share", width: number, element: HTMLElement): uPlot.Options {
+/** The bucket under the pointer, or the newest one, in words. */
+function describe(summary: SummaryResponse, index: number | null): string {
+  const times = columns(summary).pairs[0];
+  const at = index === null ? times.at(-1) : times[index];
+  if (at === undefined) return "";
+  const one = summary.minutes.find((bucket) => Date.parse(bucket.minute) / 1000 === at);
+  const clock = new Date(at * 1000).toLocaleTimeString("en-GB", {
+    hour: "2-digit",
+    minute: "2-digit",
+  });
+  const pairs = one?.pairs ?? 0;
+  const differ =
+    pairs === 0
+      ? ""
+      : `; ${formatCount(one?.divergentPairs ?? 0)} differ, ${formatRate(one?.divergentPairs ?? 0, pairs)}`;
+  return `${index === null ? "newest, " : ""}${clock}: ${formatCountOf(pairs, "pair")}${differ}`;
+}
+
+function options(
+  what: "pairs" | "share",
+  width: number,
+  element: HTMLElement,
+  /** Half a bucket, in seconds, so that the first and the last bar are whole. */
+  pad: number,
+  tell: (index: number | null | undefined) => void,
+): uPlot.Options {
   const style = getComputedStyle(element);
   const colour = (name: string) => style.getPropertyValue(name).trim();
   const font = `11px ${style.fontFamily}`;
@@ -165,15 +212,17 @@ function options(what: "pairs" | "share", width: number, element: HTMLElement): 
     width,
     height: isShare ? HEIGHT_SHARE : HEIGHT_PAIRS,
     cursor: { sync: { key: "minutes" }, drag: { x: false, y: false }, points: { size: 6 } },
-    legend: { live: true, markers: { show: false } },
+    legend: { show: false },
+    hooks: { setCursor: [(plot) => tell(plot.cursor.idx)] },
     scales: {
+      x: { range: (_plot, low, high) => [low - pad, high + pad] },
       y: { range: (_plot, _low, high) => [0, Math.max(isShare ? 1 : 5, (high ?? 0) * 1.1)] },
     },
     axes: [
       {
         ...axis,
         show: isShare,
-        size: 24,
+        size: 36,
         // 24 hours, as everywhere on the page.
         values: [
           [86400, "{MM}-{DD}", null, null, null, null, null, null, 1],
@@ -184,8 +233,12 @@ function options(what: "pairs" | "share", width: number, element: HTMLElement): 
       },
       {
         ...axis,
-        size: 52,
+        size: 56,
         space: 28,
+        label: isShare ? "differ" : "pairs",
+        labelSize: 18,
+        labelGap: 0,
+        labelFont: font,
         values: (_plot, splits) =>
           splits.map((value) =>
             isShare
@@ -197,14 +250,13 @@ function options(what: "pairs" | "share", width: number, element: HTMLElement): 
       },
     ],
     series: [
-      { label: "time", value: "{HH}:{mm}" },
+      {},
       isShare
         ? {
             label: "differ",
             stroke: colour("--diverge"),
             width: 2,
             points: { size: 5, fill: colour("--diverge") },
-            value: (_plot, value) => (value == null ? "–" : `${value.toFixed(1)}\u202f%`),
           }
         : {
             label: "pairs",
@@ -212,7 +264,6 @@ function options(what: "pairs" | "share", width: number, element: HTMLElement): 
             fill: colour("--shadow-soft"),
             width: 1,
             points: { show: false },
-            value: (_plot, value) => (value == null ? "–" : formatCount(value)),
             paths: uPlot.paths.bars?.({ size: [0.8, 40] }) ?? null,
           },
     ],

@@ -36,7 +36,7 @@ export function Frame(props: {
       {props.controls}
       <main id="content" tabIndex={-1}>
         <Connection live={live} />
-        <Components health={props.health} />
+        <Components health={props.health} told={live.trouble?.code ?? ""} />
         {props.children}
       </main>
       <footer class="foot">
@@ -132,7 +132,12 @@ export function NextTry({ live }: { live: Live<Record<string, unknown>> }): JSX.
 }
 
 /** What the analyzer itself waits for: NATS and ClickHouse. */
-function Components({ health }: { health: HealthResponse | null }): JSX.Element | null {
+function Components(props: {
+  health: HealthResponse | null;
+  /** What another notice says already. */
+  told: string;
+}): JSX.Element | null {
+  const { health, told } = props;
   if (health === null) return null;
   const notices: JSX.Element[] = [];
   const nats = health.nats;
@@ -153,7 +158,7 @@ function Components({ health }: { health: HealthResponse | null }): JSX.Element 
     );
   }
   const store = health.clickhouse;
-  if (store.state !== "connected") {
+  if (store.state !== "connected" && told !== "CLICKHOUSE_UNAVAILABLE") {
     notices.push(
       <Notice key="clickhouse" tone="bad" title={`ClickHouse is ${store.state}`}>
         <p>
@@ -282,8 +287,8 @@ export function Share(props: { part: number; of: number; what?: string }): JSX.E
       class="share"
       title={`${formatCount(part)} of ${formatCount(of)} ${what}${of > 0 && of < FEW_PAIRS ? `; fewer than ${FEW_PAIRS}: the rate can be far off` : ""}`}
     >
-      {formatRate(part, of)}
       {of > 0 && of < FEW_PAIRS && <Few />}
+      {formatRate(part, of)}
     </span>
   );
 }

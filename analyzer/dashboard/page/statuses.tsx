@@ -70,5 +70,6 @@ export function Statuses({ summary }: { summary: SummaryResponse }): JSX.Element
 }
 
 function unique(values: readonly number[]): number[] {
-  return [...new Set(values)].sort((a, b) => a - b);
+  // No answer (0) comes last, behind the 5xx that it resembles.
+  return [...new Set(values)].sort((a, b) => (a || 1000) - (b || 1000));
 }
