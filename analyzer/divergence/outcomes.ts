@@ -53,5 +53,11 @@ export interface Outcomes {
   readonly gaps: readonly BatchGap[];
   readonly deadLetters: readonly DeadLetter[];
   /** Same leg and attempt seen again, by experiment and run. */
-  readonly duplicates: readonly { experiment: string; run: string; leg: string; count: number; atUs: number }[];
+  readonly duplicates: readonly {
+    experiment: string;
+    run: string;
+    leg: string;
+    count: number;
+    atUs: number;
+  }[];
 }
