@@ -10,4 +10,4 @@ ENGINE = {{engine:MergeTree}}
 PARTITION BY toYYYYMM(at)
 ORDER BY (experiment, run, leg, at)
 SETTINGS {{deduplication}}
-COMMENT 'One row per write, run and leg with records that came twice; sum records. A replay carries the same insert token and adds nothing. Kept retention.rollupsDays.';
+COMMENT 'One row per write, run and leg with records that came twice; sum records. Key: experiment, run, leg, at. A replay carries the same insert token and adds nothing. Kept retention.rollupsDays.';

@@ -19,12 +19,17 @@ COMMENT 'Legs in the pairs of one hour by worker. Fed by pairs; a replayed inser
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{database}}.rollup_legs_hour_view {{on_cluster}} TO {{database}}.rollup_legs_hour AS
 SELECT
-  experiment, run, shadow, toStartOfHour(joined_at) AS hour,
-  seen.1 AS leg, seen.2 AS worker, count() AS requests, sum(seen.3) AS records
-FROM {{database}}.pairs
-ARRAY JOIN arrayFilter(one -> one.3 > 0, [
-  ('primary', toString(worker), toUInt64(primary_attempts)),
-  (toString(shadow), toString(shadow_worker), toUInt64(shadow_attempts)),
-  ('control', toString(control_worker), toUInt64(ifNull(control_attempts, 0)))
-]) AS seen
+  experiment, run, shadow, hour,
+  one.1 AS leg, one.2 AS worker, count() AS requests, sum(one.3) AS records
+FROM
+(
+  SELECT
+    experiment, run, shadow, toStartOfHour(joined_at) AS hour,
+    arrayJoin(arrayFilter(leg -> leg.3 > 0, [
+      ('primary', toString(worker), toUInt64(primary_attempts)),
+      (toString(shadow), toString(shadow_worker), toUInt64(shadow_attempts)),
+      ('control', toString(control_worker), toUInt64(ifNull(control_attempts, 0)))
+    ])) AS one
+  FROM {{database}}.pairs
+)
 GROUP BY experiment, run, shadow, hour, leg, worker;
