@@ -1,5 +1,5 @@
-// The process that is the embedded ClickHouse. npm's chdb ships the engine as a shared library that holds the whole of
-// clickhouse-local, its HTTP and TCP handlers included; `chdb_query_cmdline` is that program's main function. It parks in
+// The process that is the embedded ClickHouse. npm's @chdb/lib-* ship the engine as a shared library that holds the whole
+// of clickhouse-local, its HTTP and TCP handlers included; `chdb_query_cmdline` is that program's main function. It parks in
 // an endless query; everything else comes over the network, as with any ClickHouse.
 //
 //   node clickhouse-process.mjs DATA_DIR HTTP_PORT TCP_PORT        (with an IPC channel; answers { pid } or { missing })
@@ -18,10 +18,7 @@ try {
   ffi = fromHere("ffi-rs");
   const libc = process.platform === "linux" ? "-gnu" : "";
   const name = `@chdb/lib-${process.platform}-${process.arch}${libc}/package.json`;
-  library = join(
-    dirname(createRequire(fromHere.resolve("chdb/package.json")).resolve(name)),
-    "libchdb.so",
-  );
+  library = join(dirname(fromHere.resolve(name)), "libchdb.so");
 } catch (error) {
   process.send({ missing: String(error.message).split("\n")[0] }, () => process.exit(3));
 }

@@ -29,7 +29,7 @@ export interface ClickHouseServer extends ServerProcess {
 const READY_MS = 60_000;
 
 /**
- * Starts the ClickHouse engine of npm's chdb as a server process of its own, on loopback only, and tests it before
+ * Starts the ClickHouse engine of npm's @chdb/lib-* as a server process of its own, on loopback only, and tests it before
  * anything is stored: the way it is started is thinly documented, so a version that behaves otherwise must show here.
  *
  * @throws AnalyzerError EMBEDDED_UNSUPPORTED (not for this platform), PORT_TAKEN, EMBEDDED_FAILED

@@ -7,8 +7,7 @@ export function hasClickHouse(root) {
   if (process.env.CLICKHOUSE_URL) return true;
   const libc = process.platform === "linux" ? "-gnu" : "";
   const library = `@chdb/lib-${process.platform}-${process.arch}${libc}`;
-  const places = ["node_modules", "node_modules/chdb/node_modules"];
-  if (places.some((place) => existsSync(join(root, place, library, "package.json")))) return true;
+  if (existsSync(join(root, "node_modules", library, "package.json"))) return true;
   say(
     `setup: no embedded ClickHouse for ${process.platform} ${process.arch}: set CLICKHOUSE_URL to a ClickHouse 25.3 or later`,
   );
