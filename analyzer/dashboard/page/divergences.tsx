@@ -78,7 +78,7 @@ function ByRule(props: {
                 </th>
                 <th
                   scope="col"
-                  class="num"
+                  class="num beyond"
                   title="shadow's rate minus control's, in percentage points"
                 >
                   beyond
@@ -125,7 +125,7 @@ function ByRule(props: {
                       what="pairs with a control"
                     />
                   </td>
-                  <td class="num">{formatPoints(excess(one), summary.controlPairs)}</td>
+                  <td class="num beyond">{formatPoints(excess(one), summary.controlPairs)}</td>
                 </>
               )}
               <td class="wide" aria-hidden="true">
@@ -169,15 +169,16 @@ function ByRoute(props: {
   const top = Math.max(0, ...routes.flatMap((one) => one.rules.map((found) => excess(found))));
   return (
     <>
+      <h3>
+        By route{" "}
+        <span class="quiet">
+          each cell: rate, pairs{hasControl ? ", and the control's rate (noise)" : ""}; deeper means
+          further {hasControl ? "beyond noise" : "from 0"}
+        </span>
+      </h3>
       <Scroll label="Divergences by route and rule">
         <table class="table routes">
-          <caption>
-            By route{" "}
-            <span class="quiet">
-              each cell: rate, pairs{hasControl ? ", and the control's rate (noise)" : ""}; deeper
-              means further {hasControl ? "beyond noise" : "from 0"}
-            </span>
-          </caption>
+          <caption class="visually-hidden">Divergences by route and rule</caption>
           <thead>
             <tr>
               <th scope="col">route</th>

@@ -183,45 +183,48 @@ function Durations({ summary }: { summary: SummaryResponse }): JSX.Element {
     ["control", summary.controlUs],
   ];
   return (
-    <table class="table durations">
-      <caption>
+    <>
+      <h3>
         Total duration{" "}
         <span class="quiet">
           request headers to the end of the answer, seen by Envoy, within 1 %
         </span>
-      </caption>
-      <thead>
-        <tr>
-          <th scope="col">leg</th>
-          <th scope="col" class="num">
-            p50
-          </th>
-          <th scope="col" class="num">
-            p90
-          </th>
-          <th scope="col" class="num">
-            p95
-          </th>
-          <th scope="col" class="num">
-            p99
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {rows.map(
-          ([leg, quantiles]) =>
-            quantiles !== null && (
-              <tr key={leg}>
-                <th scope="row">{leg}</th>
-                <td class="num strong">{usText(quantiles.p50)}</td>
-                <td class="num">{usText(quantiles.p90)}</td>
-                <td class="num">{usText(quantiles.p95)}</td>
-                <td class="num">{usText(quantiles.p99)}</td>
-              </tr>
-            ),
-        )}
-      </tbody>
-    </table>
+      </h3>
+      <table class="table durations">
+        <caption class="visually-hidden">Total duration by leg</caption>
+        <thead>
+          <tr>
+            <th scope="col">leg</th>
+            <th scope="col" class="num">
+              p50
+            </th>
+            <th scope="col" class="num">
+              p90
+            </th>
+            <th scope="col" class="num">
+              p95
+            </th>
+            <th scope="col" class="num">
+              p99
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(
+            ([leg, quantiles]) =>
+              quantiles !== null && (
+                <tr key={leg}>
+                  <th scope="row">{leg}</th>
+                  <td class="num strong">{usText(quantiles.p50)}</td>
+                  <td class="num">{usText(quantiles.p90)}</td>
+                  <td class="num">{usText(quantiles.p95)}</td>
+                  <td class="num">{usText(quantiles.p99)}</td>
+                </tr>
+              ),
+          )}
+        </tbody>
+      </table>
+    </>
   );
 }
 
