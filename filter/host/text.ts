@@ -8,9 +8,9 @@ export class Text {
 /** Only at start-up or configuration: allocates, and is not given back unless with `freeText`. */
 export function text(value: string): Text {
   const bytes = String.UTF8.byteLength(value);
-  const at = heap.alloc(sizeof<Text>() + <usize>bytes);
+  const at = heap.alloc(offsetof<Text>() + <usize>bytes);
   const made = changetype<Text>(at);
-  made.at = at + sizeof<Text>();
+  made.at = at + offsetof<Text>();
   made.bytes = bytes;
   String.UTF8.encodeUnsafe(changetype<usize>(value), value.length, made.at);
   return made;
