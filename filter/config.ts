@@ -298,14 +298,15 @@ function readMatch(reader: JsonReader, experiment: Experiment): void {
       reader.enterList();
       while (reader.nextItem()) {
         const host = readBounded(reader, 1, HOST_CHARS_MAX);
+        for (let index = 0; index < host.length; index++) {
+          const char = host.charCodeAt(index);
+          if (char >= 0x41 && char <= 0x5a) reader.fail("expected a host in lower case");
+        }
         if (experiment.hostCount === HOSTS_MAX) {
           reader.fail(`expected at most ${HOSTS_MAX.toString()}`);
           return;
         }
-        store<u32>(
-          experiment.hosts + ((<usize>experiment.hostCount) << 2),
-          <u32>keep(host.toLowerCase()),
-        );
+        store<u32>(experiment.hosts + ((<usize>experiment.hostCount) << 2), <u32>keep(host));
         experiment.hostCount++;
       }
     } else if (isString(reader.key, "methods")) {

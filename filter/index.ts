@@ -25,6 +25,7 @@ import { allocate, resetArena } from "./host/arena";
 import { Buffer, bufferAt, readBuffer } from "./host/buffers";
 import { monotonicUs } from "./host/clock";
 import { LogLevel, log } from "./host/log";
+import { setTick } from "./host/root";
 import {
   onObserverDone,
   onObserverRequest,
@@ -85,6 +86,7 @@ export function proxy_on_configure(rootId: u32, configurationBytes: i32): i32 {
     endConfig(config);
     return 0;
   }
+  setTick(transport.tickMs);
   if (before !== null) endConfig(before);
   return 1;
 }
