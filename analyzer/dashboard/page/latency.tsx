@@ -109,11 +109,19 @@ export function Latency({ summary }: { summary: SummaryResponse }): JSX.Element 
                 <td class="track-cell" aria-hidden="true">
                   <Range row={row} axis={axis} />
                 </td>
-                <td class="num strong">{ratioText(row.ratio.p50)}</td>
-                <td class="num">{ratioText(row.ratio.p90)}</td>
-                <td class="num">{ratioText(row.ratio.p95)}</td>
-                <td class="num">{ratioText(row.ratio.p99)}</td>
-                <td class="num quiet">
+                <td class="num strong" data-label="p50">
+                  {ratioText(row.ratio.p50)}
+                </td>
+                <td class="num" data-label="p90">
+                  {ratioText(row.ratio.p90)}
+                </td>
+                <td class="num" data-label="p95">
+                  {ratioText(row.ratio.p95)}
+                </td>
+                <td class="num" data-label="p99">
+                  {ratioText(row.ratio.p99)}
+                </td>
+                <td class="num quiet" data-label="pairs">
                   {row.ratio.n < FEW_PAIRS && <Few />}
                   {formatCount(row.ratio.n)}
                 </td>

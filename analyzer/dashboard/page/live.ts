@@ -1,6 +1,8 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import type { Ask, Trouble } from "./client.ts";
-import { askKey, fetchAnswer } from "./client.ts";
+import type { Ask } from "./ask.ts";
+import { askKey } from "./ask.ts";
+import type { Trouble } from "./client.ts";
+import { fetchAnswer } from "./client.ts";
 
 /** How often figures are asked for while somebody looks. */
 const INTERVAL_MS = 3000;

@@ -20,6 +20,14 @@ export function Pairs(props: {
 }): JSX.Element {
   const { page, isOutdated, place, root } = props;
   const { rows, next, loadMore, trouble, isLoading } = useOlder(page, isOutdated, place, root);
+  // Who chooses a rule in the tables above wants to see its pairs, by eye and by keyboard.
+  const lastRule = useRef(place.rule);
+  useEffect(() => {
+    if (place.rule !== "" && place.rule !== lastRule.current) {
+      document.getElementById("pairs")?.focus();
+    }
+    lastRule.current = place.rule;
+  }, [place.rule]);
   return (
     <Section
       id="pairs"
