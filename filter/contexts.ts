@@ -37,6 +37,7 @@ export class Stream {
 
 const streams: usize = memory.data(524288, 16);
 let streamCount: i32 = 0;
+let overflowed: bool = false;
 
 function streamPlace(place: u32): Stream {
   return changetype<Stream>(streams + ((<usize>place) << 4));
@@ -61,7 +62,11 @@ export function findStream(id: u32): Stream | null {
 
 /** Null when the table is full, or the host repeats an id. */
 export function addStream(id: u32, config: Config): Stream | null {
-  if (id === 0 || streamCount >= STREAMS_MAX) return null;
+  if (id === 0) return null;
+  if (streamCount >= STREAMS_MAX) {
+    overflowed = true;
+    return null;
+  }
   let place = homeOf(id);
   for (let steps: u32 = 0; steps < STREAM_PLACES; steps++) {
     const stream = streamPlace(place);
@@ -99,6 +104,11 @@ export function removeStream(id: u32): void {
     gap = place;
   }
   memory.fill(changetype<usize>(streamPlace(gap)), 0, 16);
+}
+
+/** Whether a stream was ever turned away: only then an unknown id may be one that passes a filter of ours. */
+export function haveStreamsOverflowed(): bool {
+  return overflowed;
 }
 
 export function areStreamsFull(): bool {

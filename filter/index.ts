@@ -15,6 +15,7 @@ import {
   addStream,
   configOfRoot,
   findStream,
+  haveStreamsOverflowed,
   removeRoot,
   removeStream,
   Stream,
@@ -102,8 +103,8 @@ export function proxy_on_request_headers(contextId: u32, _headers: i32, endOfStr
   resetArena();
   const stream = findStream(contextId);
   if (stream === null) {
-    // The table was full when it was created. Our headers still come off.
-    removeOurHeaders();
+    // If the table was full when it was created, our headers still come off.
+    if (haveStreamsOverflowed()) removeOurHeaders();
     return CONTINUE;
   }
   const config = stream.config;

@@ -1,6 +1,6 @@
 // Sampled requests whose tagger is still busy in this worker, by their pair key: how many attempts each leg has had, and
 // the primary's record of the last attempt, held back until it is known whether another follows.
-import { LEGS_MAX } from "../wire/format";
+import { Ending, LEGS_MAX } from "../wire/format";
 import { Config, Experiment } from "./config";
 
 /** At once in one worker; at 64 bytes 256 KiB. Beyond it nothing more is sampled, with the reason "table-full". */
@@ -20,6 +20,8 @@ export class LiveRequest {
   inUse: bool = false;
   /** Whether an attempt at the primary began. */
   reached: bool = false;
+  /** How the primary's last ended attempt ended; stays readable until the place is taken again. */
+  primaryEnding: u8 = 0;
   /** The primary's last ended attempt, an observation; -1 for none. */
   held: i32 = -1;
   experiment: usize = 0;
@@ -95,6 +97,7 @@ export function addLiveRequest(id: usize, key: usize, experiment: Experiment, co
   request.generation++;
   request.inUse = true;
   request.reached = false;
+  request.primaryEnding = <u8>Ending.Complete;
   request.held = -1;
   request.experiment = changetype<usize>(experiment);
   request.config = changetype<usize>(config);
@@ -132,6 +135,13 @@ export function countLiveAttempt(at: i32, leg: i32): i32 {
   const before = <i32>load<u8>(place);
   if (before < 255) store<u8>(place, before + 1);
   return before + 1;
+}
+
+/** Whether the request that was at this place is over and nothing has come to its place since. */
+export function hasJustEnded(at: i32, generation: u32): bool {
+  if (at < 0) return false;
+  const request = liveRequestAt(at);
+  return !request.inUse && request.generation === generation;
 }
 
 /** Whether the request that was at this place then is still there. */

@@ -50,7 +50,13 @@ import {
   UUID_CHARS,
 } from "./identity";
 import { countAttempt, countDropped, countEnding } from "./ledger";
-import { countLiveAttempt, findLiveRequest, isLive, liveRequestAt } from "./live-requests";
+import {
+  countLiveAttempt,
+  findLiveRequest,
+  hasJustEnded,
+  isLive,
+  liveRequestAt,
+} from "./live-requests";
 import {
   addObservation,
   Field,
@@ -87,7 +93,10 @@ const codeDetailsProperty = text("response\0code_details");
 
 const viaUpstream = text("via_upstream");
 const downstream = text("downstream");
+// Failures that Envoy has no words for at the moment we are asked.
 const timeLimit = text("time limit");
+const retried = text("retried");
+const requestCut = text("request ended before its copy");
 
 const PURPOSE_REQUEST_BODY: u64 = 1;
 const PURPOSE_RESPONSE_BODY: u64 = 2;
@@ -171,7 +180,7 @@ function begin(
     request.reached = true;
     const held = request.held;
     request.held = -1;
-    if (held >= 0) publishObservation(held, false);
+    if (held >= 0) publishRetried(held);
   }
 
   const index = addObservation();
@@ -209,6 +218,15 @@ function begin(
     readRequest(observation, experiment);
   }
   if (!leg.isPrimary) introduce(experiment, legIndex);
+}
+
+/** Envoy drops an answer that it will try again: the attempt then ends after its headers without the server's doing. */
+function publishRetried(index: i32): void {
+  const observation = observationAt(index);
+  if (observation.answered && !observation.complete) {
+    keepFailure(observation, retried.at, retried.bytes);
+  }
+  publishObservation(index, false);
 }
 
 /** Of a live request by its own count; else by Envoy's. */
@@ -432,6 +450,7 @@ export function onObserverDone(stream: Stream): void {
     const request = liveRequestAt(observation.live);
     const held = request.held;
     request.held = index;
+    request.primaryEnding = observation.ending;
     if (held >= 0) publishObservation(held, false);
   } else {
     publishObservation(index, true);
@@ -443,7 +462,8 @@ export function onObserverDone(stream: Stream): void {
  * "downstream…" in the code details when the client left the primary's leg. It does not tell a time limit from a reset:
  * the flags are set only after the leg is gone. So the elapsed time decides, against the route's timeout as Envoy told it
  * to the server, and on mirrored legs against the cluster's `max_stream_duration` as configured. A server that resets
- * just then is taken for the limit.
+ * just then is taken for the limit. A copy whose request is over before all of it was sent is cancelled by Envoy, after
+ * the tagger's stream; then what ended the request ended the copy.
  */
 function endingOf(observation: Observation): Ending {
   if (findProperty(transportFailureProperty) && propertyBytes > 0) {
@@ -456,6 +476,15 @@ function endingOf(observation: Observation): Ending {
     if (observation.isPrimary && startsWith(propertyValue, propertyBytes, downstream)) {
       return Ending.ClientLeft;
     }
+  }
+  if (
+    !observation.isPrimary &&
+    observation.requestEndUs === UNKNOWN &&
+    hasJustEnded(observation.live, observation.liveGeneration)
+  ) {
+    keepFailure(observation, requestCut.at, requestCut.bytes);
+    const ending = liveRequestAt(observation.live).primaryEnding;
+    if (ending === <u8>Ending.ClientLeft) return Ending.ClientLeft;
   }
   const cut = endedAtLimit(observation);
   if (cut) keepFailure(observation, timeLimit.at, timeLimit.bytes);
