@@ -212,6 +212,8 @@ function options(
     width,
     height: isShare ? HEIGHT_SHARE : HEIGHT_PAIRS,
     cursor: { sync: { key: "minutes" }, drag: { x: false, y: false }, points: { size: 6 } },
+    // The same on both, so that a minute lies under the same minute.
+    padding: [10, 14, 0, 0],
     legend: { show: false },
     hooks: { setCursor: [(plot) => tell(plot.cursor.idx)] },
     scales: {
