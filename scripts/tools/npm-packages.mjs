@@ -80,8 +80,10 @@ function npmError(code, output) {
     );
   }
   if (/EUSAGE/.test(output)) {
+    // npm's help follows; what does not fit stands before it.
+    const what = output.split("\n").filter((line) => /Missing:|Invalid:/.test(line));
     return new SetupError(
-      `package.json and package-lock.json do not fit together\n${lastLines(output)}`,
+      `package.json and package-lock.json do not fit together\n${lastLines(what.join("\n"))}`,
       [
         "When you changed package.json: npm install --package-lock-only. Otherwise: git checkout package.json package-lock.json",
       ],

@@ -41,13 +41,10 @@ function runSuite(suite, { root, args }) {
       process.execPath,
       [
         join(root, "node_modules", "jest", "bin", "jest.js"),
-        ...["--selectProjects", suite.name, "--passWithNoTests", ...suite.args],
-        ...[
-          "--reporters",
-          "default",
-          "--reporters",
-          join(root, "scripts", "tools", "count-reporter.mjs"),
-        ],
+        // Flags that take several values first: they would swallow the names of tests that follow.
+        ...["--reporters", "default"],
+        ...["--reporters", join(root, "scripts", "tools", "count-reporter.mjs")],
+        ...["--selectProjects", suite.name, ...suite.args, "--passWithNoTests"],
         ...args,
       ],
       { cwd: root, env, stdio: ["inherit", "inherit", "inherit", "ipc"] },

@@ -1,10 +1,13 @@
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import type { ServerProcess } from "../../analyzer/embedded/process.ts";
 import { startClickHouse } from "../support/clickhouse.ts";
 import { freePort } from "../support/ports.ts";
 import { type TempDir, tempDir } from "../support/temp-dir.ts";
+
+// Real processes on a machine that may be busy with other tests.
+jest.setTimeout(60_000);
 
 let dir: TempDir;
 beforeEach(() => {
@@ -46,7 +49,7 @@ test("rows that were acknowledged are there after ClickHouse was killed and star
     );
     expect(row).toEqual({ stored: (round + 2) * 1000, different: (round + 2) * 1000 });
   }
-}, 60_000);
+});
 
 test("a ClickHouse port that is taken is refused by its number and name", async () => {
   const port = await freePort();

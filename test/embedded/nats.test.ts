@@ -1,11 +1,14 @@
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { startNats } from "../../analyzer/embedded/nats.ts";
 import type { ServerProcess } from "../../analyzer/embedded/process.ts";
 import { freePort } from "../support/ports.ts";
 import { type TempDir, tempDir } from "../support/temp-dir.ts";
+
+// Real processes on a machine that may be busy with other tests.
+jest.setTimeout(60_000);
 
 let dir: TempDir;
 beforeEach(() => {

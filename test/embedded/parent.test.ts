@@ -2,12 +2,15 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { packageRoot } from "../../analyzer/embedded/binary.mjs";
 import { startNats } from "../../analyzer/embedded/nats.ts";
 import { startProgram } from "../../analyzer/embedded/process.ts";
 import { type TempDir, tempDir } from "../support/temp-dir.ts";
 import { waitFor } from "../support/wait.ts";
+
+// Real processes on a machine that may be busy with other tests.
+jest.setTimeout(60_000);
 
 let dir: TempDir;
 beforeEach(() => {
@@ -73,7 +76,6 @@ test.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)(
     // Nothing of the dead is in the way of the next one.
     await (await startNats({ dir: natsDir })).stop();
   },
-  40_000,
 );
 
 test("a server that does not listen to SIGTERM is killed after its grace period", async () => {

@@ -1,13 +1,16 @@
 import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { afterAll, expect, test } from "@jest/globals";
+import { afterAll, expect, jest, test } from "@jest/globals";
 import { type Backend, startBackend } from "./backend.ts";
 import { startChromium } from "./chromium.ts";
 import { startEnvoy } from "./envoy.ts";
 import { freePort } from "./ports.ts";
 import { tempDir } from "./temp-dir.ts";
 import { waitFor } from "./wait.ts";
+
+// Real processes on a machine that may be busy with other tests.
+jest.setTimeout(60_000);
 
 const dir = tempDir("helpers");
 afterAll(() => dir.remove());
