@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import type { AccountingResponse, LegAccount } from "../../http/schemas.ts";
-import { formatCount, formatCountOf, formatRate } from "./format.ts";
+import { capitalised, formatCount, formatCountOf, formatRate } from "./format.ts";
 import { Ago, Scroll, Section, When } from "./parts.tsx";
 import type { Look } from "./words.ts";
 import { drop, ending, flow, unsampled, worker } from "./words.ts";
@@ -68,7 +68,7 @@ export function Accounting({ accounting }: { accounting: AccountingResponse }): 
       {accounting.reasons.length > 0 && (
         <ul class="reasons">
           {accounting.reasons.map((reason) => (
-            <li key={reason}>{reason}</li>
+            <li key={reason}>{capitalised(reason)}</li>
           ))}
         </ul>
       )}
@@ -262,10 +262,6 @@ function Legs({ legs }: { legs: readonly LegAccount[] }): JSX.Element {
       </table>
     </Scroll>
   );
-}
-
-function capitalised(sentence: string): string {
-  return `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}`;
 }
 
 function nonZero(counts: Readonly<Record<string, number>>): [string, number][] {

@@ -9,7 +9,6 @@ export interface Trouble {
   readonly code: string;
   readonly status: number;
   readonly detail: string;
-  readonly known: readonly string[];
 }
 
 export type Answer<T> =
@@ -36,11 +35,11 @@ export async function fetchAnswer<T>(ask: Ask, signal: AbortSignal): Promise<Ans
     const detail = timeout.aborted
       ? `no answer within ${TIMEOUT_MS / 1000} seconds`
       : "the connection was refused or cut";
-    return { ok: false, trouble: { kind: "away", code: "", status: 0, detail, known: [] } };
+    return { ok: false, trouble: { kind: "away", code: "", status: 0, detail } };
   }
   if (isProblem(body)) {
-    const { code, status, detail, known } = body;
-    return { ok: false, trouble: { kind: "refused", code, status, detail, known: known ?? [] } };
+    const { code, status, detail } = body;
+    return { ok: false, trouble: { kind: "refused", code, status, detail } };
   }
   // Health answers 503 with a full report when something that it needs is away: that is data.
   if (body !== undefined && (response.ok || ask.path === "health")) {
@@ -49,7 +48,7 @@ export async function fetchAnswer<T>(ask: Ask, signal: AbortSignal): Promise<Ans
   const detail = `status ${response.status} without an explanation; is something between this page and the analyzer?`;
   return {
     ok: false,
-    trouble: { kind: "away", code: "", status: response.status, detail, known: [] },
+    trouble: { kind: "away", code: "", status: response.status, detail },
   };
 }
 

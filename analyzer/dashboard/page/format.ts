@@ -95,3 +95,8 @@ function significant(value: number): string {
   if (value >= 9.995) return value.toFixed(1);
   return value.toFixed(2);
 }
+
+/** The API's sentences begin in lower case; the page's do not. */
+export function capitalised(sentence: string): string {
+  return `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}`;
+}

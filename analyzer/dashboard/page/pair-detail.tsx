@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Finding, Leg, PairResponse } from "../../http/schemas.ts";
 import type { Answer } from "./client.ts";
 import { fetchAnswer } from "./client.ts";
-import { formatBytes, formatCount, formatRatio, formatUs } from "./format.ts";
+import { capitalised, formatBytes, formatCount, formatRatio, formatUs } from "./format.ts";
 import type { Place } from "./location.ts";
 import { formatPlace } from "./location.ts";
 import { Grade, Notice, troubleAdvice, troubleTitle, When } from "./parts.tsx";
@@ -257,7 +257,7 @@ function Findings(props: {
             {rule(found.rule).label}
           </span>
           <Grade grade={found.grade} />
-          <span class="finding-text">{found.sentence}</span>
+          <span class="finding-text">{capitalised(found.sentence)}</span>
         </li>
       ))}
     </ul>

@@ -2,7 +2,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useRef } from "preact/hooks";
 import type { HealthResponse } from "../../http/schemas.ts";
 import type { Trouble } from "./client.ts";
-import { FEW_PAIRS, formatAge, formatAgo, formatCount, formatRate } from "./format.ts";
+import { capitalised, FEW_PAIRS, formatAge, formatAgo, formatCount, formatRate } from "./format.ts";
 import type { Live } from "./live.ts";
 import { useNow } from "./live.ts";
 
@@ -99,7 +99,7 @@ function Freshness({ live }: { live: Live<Record<string, unknown>> }): JSX.Eleme
 function Connection({ live }: { live: Live<Record<string, unknown>> }): JSX.Element {
   const { trouble, completeAtMs } = live;
   return (
-    <div role="status" aria-live="polite">
+    <div class="connection" role="status" aria-live="polite">
       {trouble !== null && completeAtMs !== null && (
         <Notice tone="bad" title={troubleTitle(trouble)}>
           <p>
@@ -141,11 +141,11 @@ function Components(props: {
   if (health === null) return null;
   const notices: JSX.Element[] = [];
   const nats = health.nats;
-  if (nats.state !== "connected") {
+  if (isAway(nats.state)) {
     notices.push(
-      <Notice key="nats" tone="bad" title={`NATS is ${nats.state}`}>
+      <Notice key="nats" tone="bad" title={awayTitle("NATS", nats.state)}>
         <p>
-          {nats.message !== "" && `${nats.message}. `}
+          {nats.message !== "" && `${capitalised(nats.message)}. `}
           {nats.since !== null && (
             <>
               Since <When at={nats.since} />.{" "}
@@ -158,11 +158,11 @@ function Components(props: {
     );
   }
   const store = health.clickhouse;
-  if (store.state !== "connected" && told !== "CLICKHOUSE_UNAVAILABLE") {
+  if (isAway(store.state) && told !== "CLICKHOUSE_UNAVAILABLE") {
     notices.push(
-      <Notice key="clickhouse" tone="bad" title={`ClickHouse is ${store.state}`}>
+      <Notice key="clickhouse" tone="bad" title={awayTitle("ClickHouse", store.state)}>
         <p>
-          {store.message !== "" && `${store.message}. `}
+          {store.message !== "" && `${capitalised(store.message)}. `}
           {store.since !== null && (
             <>
               Since <When at={store.since} />.{" "}
@@ -175,6 +175,17 @@ function Components(props: {
     );
   }
   return notices.length === 0 ? null : <div>{notices}</div>;
+}
+
+const REACHED = ["connected", "up"];
+const NOT_YET = ["connecting", "starting"];
+
+function isAway(state: string): boolean {
+  return !REACHED.includes(state);
+}
+
+function awayTitle(name: string, state: string): string {
+  return NOT_YET.includes(state) ? `${name} is not reached yet` : `${name} is away`;
 }
 
 export function troubleTitle(trouble: Trouble): string {
@@ -194,7 +205,7 @@ export function troubleTitle(trouble: Trouble): string {
 }
 
 export function troubleAdvice(trouble: Trouble): JSX.Element {
-  const said = `${trouble.detail.charAt(0).toUpperCase()}${trouble.detail.slice(1)}.`;
+  const said = `${capitalised(trouble.detail)}.`;
   if (trouble.kind === "away") {
     return (
       <>
@@ -213,9 +224,7 @@ export function troubleAdvice(trouble: Trouble): JSX.Element {
   }
   return (
     <>
-      {said}
-      {trouble.known.length > 0 && ` Known: ${trouble.known.join(", ")}.`} Code{" "}
-      <code>{trouble.code}</code>.
+      {said} Code <code>{trouble.code}</code>.
     </>
   );
 }
