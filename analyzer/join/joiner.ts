@@ -5,7 +5,7 @@ import type { OrphanReason } from "./pair.ts";
 import type { StreamPosition } from "./position.ts";
 import { Remembered } from "./remembered.ts";
 import type { JoinSink } from "./sink.ts";
-import { betterAttempt, noteSeen, Waiting, WaitingLine } from "./waiting.ts";
+import { betterAttempt, NEVER_US, noteSeen, Waiting, WaitingLine } from "./waiting.ts";
 
 export interface JoinerOptions {
   /** How long a request waits for its legs, in stream time from its first one. */
@@ -155,7 +155,7 @@ export class Joiner {
 
     const waiting = state.waiting.get(observation.correlationId);
     if (waiting !== undefined) {
-      if (noteSeen(waiting.seen, legAttempt, atUs) >= 0) this.#duplicate(observation, atUs);
+      if (noteSeen(waiting.seen, legAttempt, atUs) > NEVER_US) this.#duplicate(observation, atUs);
       else this.#add(state, waiting, leg, observation, atUs);
       return;
     }
@@ -221,8 +221,7 @@ export class Joiner {
     observation: Observation,
     atUs: number,
   ): void {
-    const waiting = new Waiting(state.legs, observation.correlationId, atUs);
-    waiting.seen.push(legAttempt, atUs);
+    const waiting = new Waiting(state.legs, observation.correlationId, legAttempt, atUs);
     state.waiting.set(observation.correlationId, waiting);
     this.#line.append(waiting);
     this.#add(state, waiting, leg, observation, atUs);
@@ -308,7 +307,8 @@ export class Joiner {
   #end(state: ExperimentState, waiting: Waiting, atUs: number): void {
     this.#line.remove(waiting);
     state.waiting.delete(waiting.correlationId);
-    state.remembered.put(waiting.correlationId, waiting.seen, atUs);
+    // A copy without the room that lists grow ahead: 150 bytes less for each.
+    state.remembered.put(waiting.correlationId, waiting.seen.slice(), atUs);
   }
 
   /** Was a batch of the same worker lost while this one waited, or in the half window before it came? */

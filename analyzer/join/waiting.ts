@@ -10,8 +10,11 @@ const SEEN_MAX = 64;
  */
 export type Seen = number[];
 
+/** Before any stream time. */
+export const NEVER_US = Number.NEGATIVE_INFINITY;
+
 /**
- * Notes that this leg and attempt came now. Answers when it had come before, or -1.
+ * Notes that this leg and attempt came now. Answers when it had come before, or NEVER_US.
  *
  * A full list answers `atUs`: then it is a repeat for all that we can know.
  */
@@ -25,12 +28,12 @@ export function noteSeen(seen: Seen, legAttempt: number, atUs: number): number {
   }
   if (seen.length >= 2 * SEEN_MAX) return atUs;
   seen.push(legAttempt, atUs);
-  return -1;
+  return NEVER_US;
 }
 
-/** The newest time in the list, -1 when it is empty. */
+/** The newest time in the list, NEVER_US when it is empty. */
 export function lastSeenUs(seen: Seen): number {
-  let last = -1;
+  let last = NEVER_US;
   for (let i = 1; i < seen.length; i += 2) {
     const atUs = seen[i] as number;
     if (atUs > last) last = atUs;
@@ -45,7 +48,7 @@ export class Waiting {
   readonly openedUs: number;
   /** The attempt that counts, by leg number (legs.ts); null while none came. */
   readonly best: (Observation | null)[];
-  readonly seen: Seen = [];
+  readonly seen: Seen;
   /** The primary's highest attempt. */
   primaryAttempts = 0;
   /** Bit k: the pair with shadow k has been given out. */
@@ -53,10 +56,11 @@ export class Waiting {
   older: Waiting | null = null;
   newer: Waiting | null = null;
 
-  constructor(legs: Legs, correlationId: string, openedUs: number) {
+  constructor(legs: Legs, correlationId: string, legAttempt: number, openedUs: number) {
     this.legs = legs;
     this.correlationId = correlationId;
     this.openedUs = openedUs;
+    this.seen = [legAttempt, openedUs];
     this.best = new Array<Observation | null>(legs.names.length).fill(null);
   }
 }
