@@ -45,7 +45,7 @@ const experimentFields = {
   shadows: Type.Array(ShadowName),
   control: Type.Boolean({ description: "whether a control measures the noise floor" }),
   sampleFraction: Rate("share of matching requests that are sampled"),
-  run: Nullable(Type.String({ description: "run of the present configuration" })),
+  run: Nullable(Type.String({ description: "newest run; null: nothing was stored yet" })),
   runs: Count("runs that have rows"),
   pairs: Count("pairs of the newest run, all shadows"),
   divergentPairs: Count("of them, pairs with at least one divergence"),
@@ -222,12 +222,15 @@ export const LegAccount = Type.Object(
     published: Count("records in batches that NATS took"),
     dropped: CountByName("records that the filter gave up, by reason"),
     waiting: Count("records that had ended and not left the filter at the newest ledger"),
-    received: Count("records that are in a stored row"),
+    received: Count("attempts that are in a stored row"),
+    absorbed: Count(
+      "controls beside a primary without its shadow: they came and are in no row; 0 for other legs",
+    ),
     onTheWay: Count("published, not yet in a row: in the stream or inside the join window"),
     ahead: Count("in a row already, not yet in the worker's newest ledger"),
     lost: Count("published, and the window has closed without a row"),
   },
-  { description: "published + ahead = received + onTheWay + lost" },
+  { description: "published + ahead = received + absorbed + onTheWay + lost" },
 );
 export type LegAccount = Static<typeof LegAccount>;
 

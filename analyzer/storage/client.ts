@@ -118,10 +118,12 @@ export async function checkVersion(database: Database): Promise<string> {
 }
 
 /**
- * ClickHouse's own error codes that pass by themselves: busy, out of memory or space for now, read-only, replicas
- * or Keeper away. Everything else that it answers is about the request and stays wrong however often it is repeated.
+ * ClickHouse's own error codes that pass by themselves: no schema yet, busy, out of memory or space for now, read-only,
+ * replicas or Keeper away. Everything else that it answers is about the request and stays wrong however often it is repeated.
  */
 const PASSING_CODES = new Set([
+  "60", // UNKNOWN_TABLE: the schema is about to be made, or somebody has to run the migrations
+  "81", // UNKNOWN_DATABASE
   "159", // TIMEOUT_EXCEEDED
   "202", // TOO_MANY_SIMULTANEOUS_QUERIES
   "203", // NO_FREE_CONNECTION
@@ -151,9 +153,13 @@ export function toAnalyzerError(cause: unknown): AnalyzerError {
     const message = firstLine(cause.message);
     const name = cause.type === undefined ? cause.code : `${cause.code} ${cause.type}`;
     return PASSING_CODES.has(cause.code)
-      ? new AnalyzerError("CLICKHOUSE_UNAVAILABLE", `clickhouse is busy (${name}): ${message}`, {
-          cause,
-        })
+      ? new AnalyzerError(
+          "CLICKHOUSE_UNAVAILABLE",
+          `clickhouse cannot do it now (${name}): ${message}`,
+          {
+            cause,
+          },
+        )
       : new AnalyzerError("CLICKHOUSE_REFUSED", `clickhouse refused (${name}): ${message}`, {
           cause,
         });

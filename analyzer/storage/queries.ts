@@ -74,7 +74,7 @@ export function createQueries(database: Database): Queries {
     runs: (experiments) => readRuns(database, experiments),
     summary: (scope) => readSummary(database, scope),
     account: (scope) => readAccount(database, scope),
-    ledgersBefore: (scope, options) => readLedgersBefore(database, scope, options),
+    ledgersBefore: (scope, clockUs) => readLedgersBefore(database, scope, clockUs),
     receivedAfter: (scope, clocks) => readReceivedAfter(database, scope, clocks),
     pairs: (filter) => readPairs(database, filter),
     pair: (key) => readPair(database, key),

@@ -117,16 +117,17 @@ async function readLedgers(database: Database, scope: AccountScope): Promise<Led
 export async function readLedgersBefore(
   database: Database,
   scope: AccountScope,
-  { workers, clockUs }: { workers: readonly string[]; clockUs: number },
+  clockUs: number,
 ): Promise<LedgerFacts[]> {
   const rows = await select<Record<string, unknown>>(
     database,
     `SELECT ${LEDGER_COLUMNS} FROM ${database.name}.ledger
-     WHERE ${RUN} AND worker IN {workers: Array(String)}
+     WHERE ${RUN}
        AND clock_at <= ${instantSql(clockUs)} AND clock_at > ${instantSql(clockUs - 3_600_000_000)}
      ORDER BY number DESC
-     LIMIT 1 BY worker`,
-    { ...params(scope), workers },
+     LIMIT 1 BY worker
+     LIMIT ${WORKERS_MAX}`,
+    params(scope),
     READ_SETTINGS,
   );
   return rows.map(toLedger);

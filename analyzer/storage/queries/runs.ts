@@ -11,6 +11,8 @@ export interface RunFacts {
   readonly lastPairUs: number | null;
   /** Newest pair, orphan or ledger. */
   readonly lastUs: number;
+  /** Shadows that have pairs. */
+  readonly shadows: readonly string[];
   /** Shadow to the label of its build. */
   readonly builds: Readonly<Record<string, string>>;
 }
@@ -29,19 +31,21 @@ export async function readRuns(
     `SELECT
        experiment, run,
        sum(pair_count) AS pairs, sum(divergent_count) AS divergent, sum(orphan_count) AS orphans,
-       minOrNull(first_us) AS first_pair_us, maxOrNull(last_us) AS last_pair_us, max(activity_us) AS last_activity_us
+       minOrNull(first_us) AS first_pair_us, maxOrNull(last_us) AS last_pair_us, max(activity_us) AS last_activity_us,
+       groupUniqArrayArray(names) AS shadow_names
      FROM
      (
        SELECT experiment, run, sum(pairs) AS pair_count, sum(divergent_pairs) AS divergent_count, 0 AS orphan_count,
          toNullable(toUnixTimestamp64Micro(min(first_joined_at))) AS first_us,
          toNullable(toUnixTimestamp64Micro(max(last_joined_at))) AS last_us,
-         toUnixTimestamp64Micro(max(last_joined_at)) AS activity_us
+         toUnixTimestamp64Micro(max(last_joined_at)) AS activity_us,
+         groupUniqArray(16)(toString(shadow)) AS names
        FROM ${name}.rollup_pairs_hour WHERE experiment IN {experiments: Array(String)} GROUP BY experiment, run
        UNION ALL
-       SELECT experiment, run, 0, 0, count(), NULL, NULL, toUnixTimestamp64Micro(max(closed_at))
+       SELECT experiment, run, 0, 0, count(), NULL, NULL, toUnixTimestamp64Micro(max(closed_at)), []
        FROM ${name}.orphans WHERE experiment IN {experiments: Array(String)} GROUP BY experiment, run
        UNION ALL
-       SELECT experiment, run, 0, 0, 0, NULL, NULL, toUnixTimestamp64Micro(max(clock_at))
+       SELECT experiment, run, 0, 0, 0, NULL, NULL, toUnixTimestamp64Micro(max(clock_at)), []
        FROM ${name}.ledger_newest WHERE experiment IN {experiments: Array(String)} GROUP BY experiment, run
      )
      GROUP BY experiment, run
@@ -71,6 +75,7 @@ export async function readRuns(
     firstPairUs: toUs(row["first_pair_us"]),
     lastPairUs: toUs(row["last_pair_us"]),
     lastUs: toCount(row["last_activity_us"]),
+    shadows: [...(row["shadow_names"] as string[])].sort(),
     builds: buildsByRun.get(key(row["experiment"], row["run"])) ?? {},
   }));
 }
