@@ -453,6 +453,10 @@ export function onObserverDone(stream: Stream): void {
     request.primaryEnding = observation.ending;
     if (held >= 0) publishObservation(held, false);
   } else {
+    // The tagger went first, as when the client leaves; copies that are not yet done will ask how this ended.
+    if (hasJustEnded(observation.live, observation.liveGeneration)) {
+      liveRequestAt(observation.live).primaryEnding = observation.ending;
+    }
     publishObservation(index, true);
   }
 }
