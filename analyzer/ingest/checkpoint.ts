@@ -305,12 +305,6 @@ export class LaneLease {
       .catch(() => 0);
   }
 
-  /** Stops renewing, says nothing to anyone: as if the process had died. */
-  abandon(): void {
-    clearInterval(this.#renewal);
-    this.lost.abort();
-  }
-
   async #put(change: Partial<Checkpoint>): Promise<void> {
     const { bucket, metrics, log, signal } = this.#tools;
     const { lane } = this.#settings;

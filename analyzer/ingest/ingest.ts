@@ -14,7 +14,7 @@ import { openBucket } from "./checkpoint.ts";
 import { connectNats } from "./connection.ts";
 import { Lane, type OutcomesStore } from "./lane.ts";
 import { ensureStream, reviewLimits } from "./stream.ts";
-import { Backoff, messageOf, pause } from "./wait.ts";
+import { Backoff, messageOf, pause, within } from "./wait.ts";
 
 export interface IngestParts {
   readonly store: OutcomesStore;
@@ -76,7 +76,7 @@ export async function ingest(
     );
     for (const end of ended) if (end.status === "rejected") throw end.reason;
   } finally {
-    await Promise.race([connection.close(), pause(1_000, new AbortController().signal)]);
+    await within(1_000, connection.close());
   }
 }
 

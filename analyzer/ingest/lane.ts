@@ -18,11 +18,14 @@ import {
 import { LaneReader } from "./reader.ts";
 import { freshCheckpoint, resume } from "./resume.ts";
 import { ensureStream, laneSubjects, type StreamState, streamState } from "./stream.ts";
-import { Backoff, messageOf, pause } from "./wait.ts";
+import { Backoff, messageOf, pause, within } from "./wait.ts";
 import { LaneWork } from "./work.ts";
 
-/** Without a message for so long, the lane asks NATS whether it has them all, and what time it is there. */
-const IDLE_CHECK_MS = 1_000;
+/**
+ * Without a message for so long, the lane asks NATS whether it has them all, and what time it is there. A fraction of the
+ * join window, so that short windows close in time too.
+ */
+const IDLE_CHECK_MS = { max: 1_000, min: 100, perWindow: 1 / 4 };
 /**
  * Stream time may lag so far behind the server's clock when a lane is idle. It covers the servers' clocks differing in a
  * NATS cluster: a message that a new leader stamps must not be older than a window we closed.
@@ -60,6 +63,7 @@ export class Lane {
   readonly #signal: AbortSignal;
   readonly #log: Log;
   readonly #stopped: Promise<void>;
+  readonly #idleCheckMs: number;
   #work: LaneWork | null = null;
   #reader: LaneReader | null = null;
   #lease: LaneLease | null = null;
@@ -80,6 +84,8 @@ export class Lane {
     this.#owner = owner;
     this.#tools = tools;
     this.#signal = signal;
+    const { min, max, perWindow } = IDLE_CHECK_MS;
+    this.#idleCheckMs = Math.max(min, Math.min(max, config.analyzer.joinWindowMs * perWindow));
     this.#log = tools.log.child({ lane });
     this.#stopped = new Promise((resolve) => {
       const stop = (): void => {
@@ -168,7 +174,7 @@ export class Lane {
     this.#intent = null;
     const closed = Promise.all([reader?.close(), lease.release()]).catch(() => undefined);
     const rest = Math.min(STOP_GRACE_MS, Math.max(500, this.#stopDeadlineMs - performance.now()));
-    await Promise.race([closed, pause(rest, new AbortController().signal)]);
+    await within(rest, closed);
   }
 
   async #own(lease: LaneLease): Promise<void> {
@@ -289,7 +295,7 @@ export class Lane {
         await this.#reach(lease, work, message.sequence);
         work.read(message);
         this.#noteLag(message.storedAtUs);
-      } else if (nowMs - quietMs >= IDLE_CHECK_MS) {
+      } else if (nowMs - quietMs >= this.#idleCheckMs) {
         quietMs = nowMs;
         await this.#idle(lease, work, reader);
       }
@@ -303,7 +309,7 @@ export class Lane {
 
   #waitMs(quietMs: number): number {
     const nowMs = performance.now();
-    const idleMs = quietMs + IDLE_CHECK_MS - nowMs;
+    const idleMs = quietMs + this.#idleCheckMs - nowMs;
     const flushMs = this.#flushing === null ? this.#flushDueMs - nowMs : idleMs;
     return Math.max(1, flushMs > 0 ? Math.min(idleMs, flushMs) : idleMs);
   }
@@ -384,7 +390,7 @@ export class Lane {
     await Promise.race([flushing, this.#stopped]);
     if (!this.#signal.aborted) return;
     const rest = Math.max(0, this.#stopDeadlineMs - performance.now());
-    await Promise.race([flushing, pause(rest, new AbortController().signal)]);
+    await within(rest, flushing);
   }
 
   /** @throws why the write was given up */

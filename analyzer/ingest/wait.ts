@@ -12,6 +12,18 @@ export function pause(milliseconds: number, signal: AbortSignal): Promise<void> 
   });
 }
 
+/** Waits for the promise, whatever becomes of it, but no longer than this. Leaves no timer behind. */
+export function within(milliseconds: number, promise: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    const done = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    promise.then(done, done);
+  });
+}
+
 /** Doubles from `firstMs` to `maxMs`. No randomness: there are few analyzers, and the lease orders them. */
 export class Backoff {
   #nextMs: number;
