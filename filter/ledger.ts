@@ -46,7 +46,7 @@ import { putByte, putBytes, putHex, putNumber } from "./put";
  * Names of experiments that this worker has ever had, with their batch numbers: they go on where they stopped when a configuration
  * comes back. Beyond it the one that was longest without a ledger is forgotten.
  */
-export const EXPERIMENTS_MAX = 64;
+export const EXPERIMENTS_MAX = 256;
 /** A ledger's message, at most: 8 legs of about 330 bytes with all numbers at their longest, and its names. */
 export const LEDGER_BYTES_MAX = 8192;
 /** The longest name is the run's and the experiment's. */
