@@ -12,10 +12,10 @@ export function show(value: unknown): string {
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === "object" && value !== null) return "an object";
   if (typeof value === "string" && value.length > SHOWN_CHARS_MAX) {
-    return `${JSON.stringify(value.slice(0, SHOWN_CHARS_MAX))}… (${value.length} characters)`;
+    return `${show(value.slice(0, SHOWN_CHARS_MAX))}… (${value.length} characters)`;
   }
-  // Escapes control characters and lone surrogates.
-  return JSON.stringify(value) ?? "missing";
+  // JSON escapes lone surrogates and the control characters below the space, not those above ASCII.
+  return (JSON.stringify(value) ?? "missing").replace(/\p{Cc}/gu, "\uFFFD");
 }
 
 export function wrong(field: string, value: unknown, expected: string): string {

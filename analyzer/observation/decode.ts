@@ -155,7 +155,7 @@ function readLines(
       recordLines += 1;
       const read =
         lineBytes > RECORD_BYTES_MAX
-          ? `line is ${lineBytes} bytes, expected at most ${RECORD_BYTES_MAX}`
+          ? `it is ${lineBytes} bytes, expected at most ${RECORD_BYTES_MAX}`
           : readRecord(fields, header);
       if (typeof read === "string") {
         problem = `record: ${read}`;
