@@ -90,9 +90,12 @@ function transactionsOf(request: Parts): readonly Transaction[] {
   return value.transactions ?? [value];
 }
 
+/** Enough of a body to hold its id, which stands first. */
+const KEY_CHARS = 48;
+
 /** What a request is about: two copies of it have the same. */
 function keyOf({ path, body }: Parts): string {
-  return `${path}\n${body}`;
+  return `${path}\n${body.slice(0, KEY_CHARS)}`;
 }
 
 function failsInV2(request: Parts): boolean {
