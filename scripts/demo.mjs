@@ -9,11 +9,15 @@ import { report } from "./tools/steps.mjs";
 try {
   await setup({ parts: ["npm", "build", "envoy", "nats", "clickhouse"] });
   const root = packageRoot();
-  const loader = pathToFileURL(join(root, "node_modules", "tsx", "dist", "esm", "index.mjs")).href;
+  const url = (...path) => pathToFileURL(join(root, ...path)).href;
+  const loaders = [
+    ...["--import", url("node_modules", "tsx", "dist", "esm", "index.mjs")],
+    ...["--import", url("scripts", "tools", "with-parent.mjs")],
+  ];
   const main = join(root, "scripts", "demo", "main.ts");
-  const demo = spawn(process.execPath, ["--import", loader, main, ...process.argv.slice(2)], {
+  const demo = spawn(process.execPath, [...loaders, main, ...process.argv.slice(2)], {
     cwd: root,
-    stdio: "inherit",
+    stdio: ["inherit", "inherit", "inherit", "ipc"],
   });
   // A terminal sends Ctrl-C to the demo too; others send their signal to this process alone.
   process.on("SIGINT", () => {});

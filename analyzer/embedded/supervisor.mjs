@@ -39,4 +39,3 @@ function tell(message, done = () => {}) {
   // The other end may go at any moment; that is what "disconnect" is for.
   process.send(message, undefined, undefined, () => done());
 }
-process.on("error", () => {});

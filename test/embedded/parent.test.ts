@@ -1,5 +1,5 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
@@ -39,8 +39,7 @@ async function startParent(): Promise<{ parent: ChildProcess; pids: number[]; na
      setInterval(() => {}, 1000);`,
   );
   const { NODE_OPTIONS: _, ...env } = process.env;
-  const tsx = pathToFileURL(join(root, "node_modules", "tsx", "dist", "esm", "index.mjs")).href;
-  const parent = spawn(process.execPath, ["--import", tsx, script], {
+  const parent = spawn(process.execPath, ["--import", tsxLoader(), script], {
     stdio: ["ignore", "pipe", "inherit"],
     env,
   });
@@ -55,6 +54,11 @@ async function startParent(): Promise<{ parent: ChildProcess; pids: number[]; na
     { timeoutMs: 30_000 },
   );
   return { parent, pids, natsDir };
+}
+
+function tsxLoader(): string {
+  const path = join(packageRoot(), "node_modules", "tsx", "dist", "esm", "index.mjs");
+  return pathToFileURL(path).href;
 }
 
 function lives(pid: number): boolean {
@@ -77,6 +81,29 @@ test.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)(
     await (await startNats({ dir: natsDir })).stop();
   },
 );
+
+test("without the engine for this platform, the message names CLICKHOUSE_URL", async () => {
+  // The launcher alone, in a place without any packages.
+  const root = packageRoot();
+  for (const name of ["package.json", "analyzer/errors.ts", "analyzer/embedded"]) {
+    cpSync(join(root, name), join(dir.path, name), { recursive: true });
+  }
+  const script = join(dir.path, "start.mts");
+  writeFileSync(
+    script,
+    `import { startClickHouse } from "./analyzer/embedded/clickhouse.ts";
+     await startClickHouse({ dir: "clickhouse" }).catch((error) => console.log(error.code, error.message));`,
+  );
+  const { NODE_OPTIONS: _, ...env } = process.env;
+  const output = execFileSync(process.execPath, ["--import", tsxLoader(), script], {
+    cwd: dir.path,
+    env,
+    encoding: "utf8",
+  });
+  expect(output).toMatch(
+    /^EMBEDDED_UNSUPPORTED no embedded ClickHouse for \w+ \w+ \(.*ffi-rs.*\): set CLICKHOUSE_URL to a ClickHouse 25.3 or later/,
+  );
+});
 
 test("a server that does not listen to SIGTERM is killed after its grace period", async () => {
   const server = await startProgram({

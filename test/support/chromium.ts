@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   createReadStream,
@@ -105,14 +105,9 @@ async function unpackChromium(): Promise<{ executablePath: string; libraryPath: 
 }
 
 async function untar(archive: string, dir: string): Promise<void> {
-  const tar = spawn("tar", ["-x", "--no-same-owner", "-C", dir], {
-    stdio: ["pipe", "inherit", "inherit"],
-  });
-  const ended = new Promise<number | null>((done, fail) => {
-    tar.on("exit", done);
-    tar.on("error", fail);
-  });
-  await pipeline(createReadStream(archive), createBrotliDecompress(), tar.stdin);
-  const code = await ended;
-  if (code !== 0) throw new Error(`tar ended with ${code} on ${archive}`);
+  // By way of a file: tar stops reading at the archive's end mark, which a pipe would take for trouble.
+  const plain = join(dir, "unpacking.tar");
+  await pipeline(createReadStream(archive), createBrotliDecompress(), createWriteStream(plain));
+  execFileSync("tar", ["-x", "-f", plain, "--no-same-owner", "-C", dir]);
+  rmSync(plain);
 }
