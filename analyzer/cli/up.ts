@@ -63,8 +63,11 @@ export async function up(options: UpOptions, io: Io): Promise<void> {
       clickhouse = await startClickHouse({ dir: join(data, "clickhouse"), httpPort, log });
       watch("ClickHouse", clickhouse);
     }
-    io.out(whereToLook({ config, nats, clickhouse, data, configFile: options.config }));
-    await runAnalyzer(config, { log, signal: stop });
+    const onListening = (address: string): void => {
+      const page = address.replace("0.0.0.0", "127.0.0.1");
+      io.out(whereToLook({ config, nats, clickhouse, page, data, configFile: options.config }));
+    };
+    await runAnalyzer(config, { log, signal: stop, onListening });
   } finally {
     end.abort();
     for (const { title, server } of started.reverse()) {
@@ -107,11 +110,11 @@ function whereToLook(parts: {
   config: Config;
   nats: NatsServer | null;
   clickhouse: ClickHouseServer | null;
+  page: string;
   data: string;
   configFile: string;
 }): string {
-  const { config, nats, clickhouse, data, configFile } = parts;
-  const page = `http://${config.http.host}:${config.http.port}`;
+  const { config, nats, clickhouse, page, data, configFile } = parts;
   return `
   page         ${page}/
   API          ${page}/openapi.json
