@@ -47,8 +47,8 @@ export function compare({
 }
 
 /**
- * The pair with its findings. Where a control answered too, the same rules between control and primary measure the noise:
- * what they find there has nothing to do with the new version.
+ * The pair with its findings. Where a control answered too, the same rules between control and
+ * primary measure the noise: what they find there has nothing to do with the new version.
  */
 export function judge(pair: Pair, rules: RuleSettings): JudgedPair {
   const { primary, shadow, control } = pair;

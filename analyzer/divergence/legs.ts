@@ -1,7 +1,10 @@
 import { ENDING_COMPLETE, LEG_CONTROL } from "../../wire/format.ts";
 import type { Observation } from "../observation/observation.ts";
 
-/** Two legs of one request. `shadow` is the one under test: a shadow, or the control when noise is measured. */
+/**
+ * Two legs of one request. `shadow` is the one under test: a shadow, or the control when noise is
+ * measured.
+ */
 export interface ComparedLegs {
   readonly primary: Observation;
   readonly shadow: Observation;
@@ -22,11 +25,12 @@ export const isComplete = (leg: Observation): boolean =>
 export const statusClass = ({ status }: Observation): number => Math.floor(status / 100);
 
 /**
- * Both legs gave the same kind of answer, so what is in them may be held against each other: the same status class, and in gRPC
- * both OK or both not.
+ * Both legs gave the same kind of answer, so what is in them may be held against each other: the
+ * same status class, and in gRPC both OK or both not.
  *
- * One cause, one finding: a shadow that answers 500 where the primary answers 200 also has another body, another size and often
- * another media type. Status says it once; the others would only say that an error page is no result.
+ * One cause, one finding: a shadow that answers 500 where the primary answers 200 also has another
+ * body, another size and often another media type. Status says it once; the others would only say
+ * that an error page is no result.
  */
 export function sameKindOfAnswer({ primary, shadow }: ComparedLegs): boolean {
   return (

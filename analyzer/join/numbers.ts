@@ -8,7 +8,9 @@ export interface NumberGap {
   readonly seenAtUs: number;
 }
 
-/** Who numbered what: a worker counts its batches for each experiment and partition on their own. */
+/**
+ * Who numbered what: a worker counts its batches for each experiment and partition on their own.
+ */
 export interface NumberedBatch {
   readonly experiment: string;
   readonly worker: string;
@@ -16,11 +18,16 @@ export interface NumberedBatch {
   readonly number: number;
 }
 
-/** Repeats kept behind the largest number; more cannot come from a worker that sends one batch at a time. */
+/**
+ * Repeats kept behind the largest number; more cannot come from a worker that sends one batch at a
+ * time.
+ */
 const REPEATS_MAX = 16;
 
 interface Recent {
-  /** Falling numbers with rising times: the first is the largest of the horizon. Almost always one. */
+  /**
+   * Falling numbers with rising times: the first is the largest of the horizon. Almost always one.
+   */
   readonly numbers: number[];
   readonly times: number[];
 }
@@ -28,11 +35,12 @@ interface Recent {
 /**
  * Finds lost batches by the holes in each worker's numbers.
  *
- * A number is held against the largest one of the last `horizonUs` of stream time, never against older ones, so what is
- * found depends on that stretch of the stream alone and a replay finds the same. The price: when a worker was silent in
- * a partition for longer than the horizon, a batch lost meanwhile is not found here, only in the ledger's sums.
- * The first number of a horizon is no gap whatever it is, a number not above the largest is a repeat (a batch built anew
- * in smaller pieces, a sending repeated after a lost PONG).
+ * A number is held against the largest one of the last `horizonUs` of stream time, never against
+ * older ones, so what is found depends on that stretch of the stream alone and a replay finds the
+ * same. The price: when a worker was silent in a partition for longer than the horizon, a batch
+ * lost meanwhile is not found here, only in the ledger's sums. The first number of a horizon is no
+ * gap whatever it is, a number not above the largest is a repeat (a batch built anew in smaller
+ * pieces, a sending repeated after a lost PONG).
  */
 export class BatchNumbers {
   readonly #horizonUs: number;
@@ -41,7 +49,10 @@ export class BatchNumbers {
   readonly #recent = new Map<string, Recent>();
   #forgotten = 0;
 
-  /** `keysMax` bounds (worker, experiment, partition); at about 250 bytes each the default holds 16 MB. */
+  /**
+   * `keysMax` bounds (worker, experiment, partition); at about 250 bytes each the default holds 16
+   * MB.
+   */
   constructor({ horizonUs, keysMax = 65_536 }: { horizonUs: number; keysMax?: number }) {
     this.#horizonUs = horizonUs;
     this.#keysMax = keysMax;

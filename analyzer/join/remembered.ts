@@ -1,20 +1,25 @@
 import { lastSeenUs, type Seen } from "./waiting.ts";
 
-/** Requests that are looked at for release with each one that comes: two keep the table from growing. */
+/**
+ * Requests that are looked at for release with each one that comes: two keep the table from
+ * growing.
+ */
 const RELEASES_A_STEP = 2;
 
 /**
- * Requests whose outcome has been given out, kept so that what comes after is known as a repeat or as late.
+ * Requests whose outcome has been given out, kept so that what comes after is known as a repeat or
+ * as late.
  *
- * What counts are the times in `Seen`, checked by the reader; dropping old ones here only frees memory.
- * About 200 bytes a request (measured, see joiner.ts).
+ * What counts are the times in `Seen`, checked by the reader; dropping old ones here only frees
+ * memory. About 200 bytes a request (measured, see joiner.ts).
  */
 export class Remembered {
   readonly #keepUs: number;
   readonly #countMax: number;
   /** In order of the last `put`: the first is the one to drop first. */
   readonly #seen = new Map<string, Seen>();
-  // One iterator for the life of the map: a new one would walk over the holes of all that was deleted before.
+  // One iterator for the life of the map: a new one would walk over the holes of all that was
+  // deleted before.
   #order = this.#seen.keys();
   #first: string | null = null;
   #forgotten = 0;
@@ -33,7 +38,10 @@ export class Remembered {
     return this.#forgotten;
   }
 
-  /** Takes the request out; put it back after use. Undefined when nothing of it came within the time to keep. */
+  /**
+   * Takes the request out; put it back after use. Undefined when nothing of it came within the time
+   * to keep.
+   */
   take(correlationId: string, atUs: number): Seen | undefined {
     const seen = this.#seen.get(correlationId);
     if (seen === undefined) return undefined;

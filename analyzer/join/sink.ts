@@ -1,7 +1,10 @@
 import type { Observation } from "../observation/observation.ts";
 import type { Orphan, Pair } from "./pair.ts";
 
-/** `experiment`: not in the configuration; `leg`: neither primary nor one of the experiment's mirrored legs. */
+/**
+ * `experiment`: not in the configuration; `leg`: neither primary nor one of the experiment's
+ * mirrored legs.
+ */
 export type UnexpectedReason = "experiment" | "leg";
 
 /** Takes what the joiner finds, at once and in an order that a replay repeats. */

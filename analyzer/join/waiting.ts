@@ -5,8 +5,8 @@ import type { Legs } from "./legs.ts";
 const SEEN_MAX = 64;
 
 /**
- * What was seen of one request and when: pairs of (leg and attempt, stream time), flat because a flat list of numbers is
- * one block of memory, and hundreds of thousands of these are kept.
+ * What was seen of one request and when: pairs of (leg and attempt, stream time), flat because a
+ * flat list of numbers is one block of memory, and hundreds of thousands of these are kept.
  */
 export type Seen = number[];
 
@@ -41,7 +41,10 @@ export function lastSeenUs(seen: Seen): number {
   return last;
 }
 
-/** One request whose window is open: at most one observation of each leg, linked in order of opening. */
+/**
+ * One request whose window is open: at most one observation of each leg, linked in order of
+ * opening.
+ */
 export class Waiting {
   readonly legs: Legs;
   readonly correlationId: string;
@@ -66,8 +69,8 @@ export class Waiting {
 }
 
 /**
- * Which of two attempts of one leg counts: the one marked final; else the later one with an answer; else the later one.
- * Whatever the order in which attempts come, the same one is left.
+ * Which of two attempts of one leg counts: the one marked final; else the later one with an answer;
+ * else the later one. Whatever the order in which attempts come, the same one is left.
  */
 export function betterAttempt(a: Observation, b: Observation): Observation {
   if (a.final !== b.final) return a.final ? a : b;

@@ -78,8 +78,9 @@ const KNOWN_MAX = 8_192;
 const known = new Map<string, string>();
 
 /**
- * `isText` for what repeats from record to record (routes, media types): answers the one copy that all records share, so a
- * waiting observation costs 0.5 KB instead of 0.8 and a check costs a look-up. Null when it is not such a text.
+ * `isText` for what repeats from record to record (routes, media types): answers the one copy that
+ * all records share, so a waiting observation takes 0.5 KB and most checks are a look-up. Null when
+ * it is not such a text.
  *
  * Bounded: a full table starts anew. What is answered does not depend on what the table holds.
  */

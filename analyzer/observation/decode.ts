@@ -39,7 +39,10 @@ export type Decoded =
 
 const EXCERPT_CHARS_MAX = 256;
 const SUBJECT_CHARS_MAX = 256;
-/** Dead letters that one message may make before the rest of it is given up: 0.5 MB can hold 500,000 wrong lines. */
+/**
+ * Dead letters that one message may make before the rest of it is given up: 0.5 MB can hold 500,000
+ * wrong lines.
+ */
 const DEAD_LETTERS_MAX = 100;
 
 const NEWLINE = 0x0a;
@@ -52,8 +55,8 @@ const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /**
  * Reads one message of the stream (wire/README.md). Whatever comes, it answers and never throws.
  *
- * Refused as a whole: a later major, a header that cannot be read, a subject that does not fit. A malformed line is a dead
- * letter with its place, and the other lines are read.
+ * Refused as a whole: a later major, a header that cannot be read, a subject that does not fit. A
+ * malformed line is a dead letter with its place, and the other lines are read.
  */
 export function decodeMessage(message: IncomingMessage): Decoded {
   const { subject, data, partitions } = message;
@@ -212,7 +215,8 @@ function lineEnd(bytes: Buffer, start: number): number {
 /**
  * The JSON object of a line, or why it is none.
  *
- * Line by line instead of the message at once: short strings stay in the young generation, 2.8 us a record instead of 3.5.
+ * Line by line instead of the message at once: short strings stay in the young generation, 2.8 us a
+ * record instead of 3.5.
  */
 function parseLine(bytes: Buffer, start: number, end: number): Fields | string {
   // Before JSON.parse, because its exception costs more than a whole good line.
@@ -239,8 +243,9 @@ const DOTS_ESCAPED = "\\u2026";
 /**
  * The line as JSON in ASCII, null when there is more in it than placeholders.
  *
- * Only for speed: nearly all lines are ASCII but for the dots in their route, and UTF-8 beyond ASCII costs 2 us more a record to
- * decode and parse: 230,000 records of 570 bytes a second instead of 150,000 (Node 20, one busy core).
+ * Only for speed: nearly all lines are ASCII but for the dots in their route, and UTF-8 beyond
+ * ASCII costs 2 us more a record to decode and parse: 230,000 records of 570 bytes a second instead
+ * of 150,000 (Node 20, one busy core).
  */
 function asciiLine(bytes: Buffer, start: number, end: number): string | null {
   const line = bytes.toString("latin1", start, end);
@@ -281,7 +286,10 @@ function deadLetter(
   };
 }
 
-/** The beginning, on one line and well-formed whatever the bytes are. UTF-8 has at most four of them a character. */
+/**
+ * The beginning, on one line and well-formed whatever the bytes are. UTF-8 has at most four of them
+ * a character.
+ */
 function excerptOf({ buffer, byteOffset, byteLength }: Uint8Array): string {
   const head = Buffer.from(buffer, byteOffset, Math.min(byteLength, EXCERPT_CHARS_MAX * 4));
   return clean(head.toString("utf8"), EXCERPT_CHARS_MAX);

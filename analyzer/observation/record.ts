@@ -92,7 +92,8 @@ export interface RecordPlace {
 }
 
 /**
- * The observation in a record line whose `type` has been checked, or what is wrong with it, in words.
+ * The observation in a record line whose `type` has been checked, or what is wrong with it, in
+ * words.
  *
  * A chain of plain checks, and no exception: a hostile message may hold 40,000 wrong lines.
  */

@@ -3,8 +3,8 @@ import { type ComparedLegs, isComplete, isCut, nameOf, sameKindOfAnswer } from "
 import type { Divergence } from "../outcomes.ts";
 
 /**
- * Whether the two response bodies are the same bytes; null when that cannot be said: an answer was not seen to its end, or its digest
- * was marked as cut.
+ * Whether the two response bodies are the same bytes; null when that cannot be said: an answer was
+ * not seen to its end, or its digest was marked as cut.
  *
  * Equal digests mean equal bytes: 128 bits under a key that neither server knows.
  */
@@ -17,10 +17,11 @@ export function bytesEqual({ primary, shadow }: ComparedLegs): boolean | null {
 /**
  * The response bodies' bytes, by their keyed digests.
  *
- * Only between answers of the same kind that were seen to their end. Where the encodings differ (gzip against plain), other bytes are
- * no news and equal content cannot be seen: the finding then says just that, low. Low as well where both are
- * encoded alike: another compressor or level writes other bytes for the same content. Else medium, never high: that bytes differ says that
- * something differs (it may be a timestamp), not that it matters.
+ * Only between answers of the same kind that were seen to their end. Where the encodings differ
+ * (gzip against plain), other bytes are no news and equal content cannot be seen: the finding then
+ * says just that, low. Low as well where both are encoded alike: another compressor or level writes
+ * other bytes for the same content. Else medium, never high: that bytes differ says that something
+ * differs (it may be a timestamp), not that it matters.
  */
 export function compareBodyDigest(legs: ComparedLegs): Divergence | null {
   if (!sameKindOfAnswer(legs) || bytesEqual(legs) !== false) return null;

@@ -7,10 +7,12 @@ import { encodingOf } from "./body-digest.ts";
 const RATIO_NOTABLE = 2;
 
 /**
- * How much the response bodies differ in size: a hint beside `body-digest`, which finds every one of these pairs too.
+ * How much the response bodies differ in size: a hint beside `body-digest`, which finds every one
+ * of these pairs too.
  *
- * Only between answers of the same kind, seen to their end, in the same encoding. High when one body is empty and the
- * other is not: the answer itself is missing or new. Medium from a factor of two on, low below.
+ * Only between answers of the same kind, seen to their end, in the same encoding. High when one
+ * body is empty and the other is not: the answer itself is missing or new. Medium from a factor of
+ * two on, low below.
  */
 export function compareBodySize(legs: ComparedLegs): Divergence | null {
   const { primary, shadow } = legs;

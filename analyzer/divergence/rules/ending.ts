@@ -5,9 +5,11 @@ import type { Divergence, Grade } from "../outcomes.ts";
 /**
  * How the answers ended: complete, cut off, none at all.
  *
- * Not compared when the client left during one of them: what ended then was the user's patience. High when the shadow broke off or
- * never answered where the primary was complete: users would have met it. Medium when the shadow was still streaming at the time limit
- * (ours, so it may only be slow), and when the shadow was complete where the primary was not. Low when both failed, each in its own way.
+ * Not compared when the client left during one of them: what ended then was the user's patience.
+ * High when the shadow broke off or never answered where the primary was complete: users would have
+ * met it. Medium when the shadow was still streaming at the time limit (ours, so it may only be
+ * slow), and when the shadow was complete where the primary was not. Low when both failed, each in
+ * its own way.
  */
 export function compareEnding(legs: ComparedLegs): Divergence | null {
   const { primary, shadow } = legs;

@@ -25,9 +25,10 @@ const NAMES = [
 /**
  * gRPC's own status, which lies behind an HTTP 200.
  *
- * High when the shadow fails where the primary was OK. Medium otherwise: another error, or a success where the primary failed.
- * Where one side has none: not compared when its answer was cut (the trailers that hold it never came: `ending` says so) or when the
- * HTTP statuses differ (then that is the reason, and said already); else medium.
+ * High when the shadow fails where the primary was OK. Medium otherwise: another error, or a
+ * success where the primary failed. Where one side has none: not compared when its answer was cut
+ * (the trailers that hold it never came: `ending` says so) or when the HTTP statuses differ (then
+ * that is the reason, and said already); else medium.
  */
 export function compareGrpcStatus(legs: ComparedLegs): Divergence | null {
   const { primary, shadow } = legs;

@@ -10,11 +10,12 @@ export interface LatencySettings {
 }
 
 /**
- * The shadow took much longer, request headers to the end of the answer. Answers of any status, seen to their end: a slow
- * error is slow. A faster shadow is no finding.
+ * The shadow took much longer, request headers to the end of the answer. Answers of any status,
+ * seen to their end: a slow error is slow. A faster shadow is no finding.
  *
- * Always low: one slow answer is weather. Whether the shadow *is* slower is a question to all pairs, and to a control that travels the mirror's
- * path: two identical servers in parallel differed by 18 %.
+ * Always low: one slow answer is weather. Whether the shadow *is* slower is a question to all
+ * pairs, and to a control that travels the mirror's path: two identical servers in parallel
+ * differed by 18 %.
  */
 export function compareLatency(legs: ComparedLegs, settings: LatencySettings): Divergence | null {
   const { primary, shadow } = legs;

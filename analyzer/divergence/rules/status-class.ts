@@ -4,10 +4,12 @@ import type { Divergence } from "../outcomes.ts";
 /**
  * The status changed its class: 2xx to 5xx, 4xx to 2xx.
  *
- * Of a change of class only this rule speaks, of a change within a class only `status`. No answer at all is `ending`'s.
+ * Of a change of class only this rule speaks, of a change within a class only `status`. No answer
+ * at all is `ending`'s.
  *
- * High when the shadow is worse off (an error where the primary had none, a server's error where it was the client's): that is
- * what users would meet. Medium otherwise: a fix and a redirect are changes to look at, not harm.
+ * High when the shadow is worse off (an error where the primary had none, a server's error where it
+ * was the client's): that is what users would meet. Medium otherwise: a fix and a redirect are
+ * changes to look at, not harm.
  */
 export function compareStatusClass(legs: ComparedLegs): Divergence | null {
   const { primary, shadow } = legs;

@@ -2,7 +2,8 @@ import { answered, type ComparedLegs, nameOf, statusClass } from "../legs.ts";
 import type { Divergence } from "../outcomes.ts";
 
 /**
- * Another status of the same class: 200 and 201, 401 and 403. A change of class is `status-class`'s.
+ * Another status of the same class: 200 and 201, 401 and 403. A change of class is
+ * `status-class`'s.
  *
  * Medium: clients may tell such answers apart, most do not. Low among 5xx: both failed.
  */
