@@ -433,7 +433,7 @@ describe("bounds and accounting", () => {
   });
 
   test("ended attempts = published + dropped + waiting, through any weather", async () => {
-    for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
+    for (const seed of [1, 2, 3, 4, 5]) {
       const random = new SeededRandom(seed);
       const { host, proxy } = setUp(
         { experiment: { partitions: 3 }, top: { outboxBytes: 262144, ledgerIntervalMs: 700 } },

@@ -168,6 +168,21 @@ const PROPERTIES = [
 ];
 const FILTER_STATE = ["shadow_pair"];
 
+function makeContext(id: number, root: Context | null): Context {
+  return {
+    id,
+    root,
+    buffers: new Map(),
+    maps: new Map(),
+    properties: new Map(),
+    filterState: new Map(),
+    isMirrored: false,
+    tickMs: 0,
+    nextTickUs: 0,
+    leaving: false,
+  };
+}
+
 const modules = new Map<string, WebAssembly.Module>();
 
 /** Compiled once a test process. Run `npm run build:filter` first. */
@@ -212,6 +227,8 @@ export class ProxyHost {
   private effective: Context | null = null;
   private starting = true;
   private afterCallback: (() => void)[] = [];
+  /** Stands for contexts that do not exist, when a test calls back with such an id. */
+  private readonly stranger = makeContext(0, null);
   readonly pendingCalls = new Map<number, HttpCall>();
 
   constructor(options: HostOptions = {}) {
@@ -403,7 +420,7 @@ export class ProxyHost {
 
   /** Any callback with any id, known or not: only whether it traps matters. */
   callRaw(name: string, ...args: number[]): number {
-    return this.run(this.contexts.get(args[0] ?? 0) ?? null, name, ...args);
+    return this.run(this.contexts.get(args[0] ?? 0) ?? this.stranger, name, ...args);
   }
 
   private body(
@@ -426,18 +443,7 @@ export class ProxyHost {
   // ---- the ABI
 
   private addContext(root: Context | null): Context {
-    const context: Context = {
-      id: this.nextContextId++,
-      root,
-      buffers: new Map(),
-      maps: new Map(),
-      properties: new Map(),
-      filterState: new Map(),
-      isMirrored: false,
-      tickMs: 0,
-      nextTickUs: 0,
-      leaving: false,
-    };
+    const context = makeContext(this.nextContextId++, root);
     this.contexts.set(context.id, context);
     return context;
   }
@@ -478,8 +484,12 @@ export class ProxyHost {
     if (action !== 0) throw new Error(`${name} paused the stream (action ${action})`);
   }
 
+  private view = Buffer.alloc(0);
+
+  /** The module's memory; made anew when it has grown. */
   private get bytes(): Buffer {
-    return Buffer.from(this.memory.buffer);
+    if (this.view.buffer !== this.memory.buffer) this.view = Buffer.from(this.memory.buffer);
+    return this.view;
   }
 
   private read(at: number, count: number): Buffer {
