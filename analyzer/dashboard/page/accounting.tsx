@@ -193,7 +193,7 @@ function Legs({ legs }: { legs: readonly LegAccount[] }): JSX.Element {
       <table class="table legs">
         <caption class="visually-hidden">
           Each leg's records from the filter to the store: ended = published + dropped + waiting;
-          published + ahead = received + on the way + lost
+          published + ahead = received (in no row: +) + on the way + lost
         </caption>
         <thead>
           <tr>
@@ -233,7 +233,18 @@ function Legs({ legs }: { legs: readonly LegAccount[] }): JSX.Element {
                 <th scope="row">{leg.leg}</th>
                 <td class="num">{formatCount(leg.attempts)}</td>
                 <td class="num">{formatCount(leg.published)}</td>
-                <td class="num">{formatCount(leg.received)}</td>
+                <td class="num">
+                  {formatCount(leg.received)}
+                  {leg.absorbed > 0 && (
+                    <span
+                      class="quiet"
+                      title="controls beside a primary without its shadow: they came and are in no row"
+                    >
+                      {" "}
+                      +{formatCount(leg.absorbed)}
+                    </span>
+                  )}
+                </td>
                 <td class="num">{formatCount(leg.running + leg.waiting + leg.onTheWay)}</td>
                 <td
                   class={dropped > 0 ? "num is-bad" : "num"}

@@ -141,7 +141,8 @@ function Controls(props: {
   const go = (change: Partial<Place>) => {
     location.hash = formatPlace({ ...place, ...change });
   };
-  const first = experiment?.shadows[0]?.name ?? "";
+  // The analyzer chooses when the link does not: the first one, or what an older run had.
+  const shadow = place.shadow || summary?.shadow || "";
   // While a route is chosen the summary knows only that one: the others are remembered from before.
   const routes = useRef<Route[]>([]);
   const isWhole = summary !== null && place.route === "" && summary.shadow !== "";
@@ -165,18 +166,14 @@ function Controls(props: {
           </option>
         ))}
       </Select>
-      <Select
-        label="Shadow"
-        value={place.shadow === first ? "" : place.shadow}
-        onChange={(shadow) => go({ shadow, pair: "" })}
-      >
+      <Select label="Shadow" value={shadow} onChange={(shadow) => go({ shadow, pair: "" })}>
+        {shadow === "" && <option value="">first</option>}
         {unlisted(
-          place.shadow,
+          shadow,
           experiment?.shadows.map((one) => one.name),
         )}
-        {experiment === null && <option value="">first</option>}
-        {experiment?.shadows.map((one, index) => (
-          <option key={one.name} value={index === 0 ? "" : one.name}>
+        {experiment?.shadows.map((one) => (
+          <option key={one.name} value={one.name}>
             {one.name}
             {one.build === null ? "" : ` · ${one.build}`}
           </option>

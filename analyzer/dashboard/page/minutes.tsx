@@ -225,12 +225,13 @@ function options(
         ...axis,
         show: isShare,
         size: 36,
+        // A bucket is a minute or more; finer marks would promise what is not there.
+        incrs: [60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400],
         // 24 hours, as everywhere on the page.
         values: [
           [86400, "{MM}-{DD}", null, null, null, null, null, null, 1],
           [3600, "{HH}:{mm}", "\n{MM}-{DD}", null, null, null, null, null, 1],
           [60, "{HH}:{mm}", "\n{MM}-{DD}", null, null, null, null, null, 1],
-          [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1],
         ],
       },
       {

@@ -45,12 +45,14 @@ export function Segments({ summary }: { summary: SummaryResponse }): JSX.Element
                     <td class="num quiet">{formatCount(one.divergentPairs)}</td>
                     <td class="wide" aria-hidden="true">
                       <span class="rate">
-                        <span
-                          class="rate-shadow"
-                          style={{
-                            width: `${top > 0 ? (100 * one.divergentPairs) / Math.max(1, one.pairs) / top : 0}%`,
-                          }}
-                        />
+                        {one.divergentPairs > 0 && (
+                          <span
+                            class="rate-shadow"
+                            style={{
+                              width: `${top > 0 ? (100 * one.divergentPairs) / Math.max(1, one.pairs) / top : 0}%`,
+                            }}
+                          />
+                        )}
                       </span>
                     </td>
                   </tr>
