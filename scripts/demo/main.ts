@@ -103,6 +103,8 @@ async function run(stack: Stack, options: DemoOptions): Promise<number> {
   const planted = new PlantedCounts();
   let broken: string | null = null;
   void stack.broken.then((sentence) => {
+    // Ctrl-C in a terminal reaches every process: then their end is what was asked for.
+    if (stop.signal.aborted) return;
     broken = sentence;
     stop.abort();
   });
@@ -159,13 +161,14 @@ async function watch(load: Load, api: Api, progress: Progress): Promise<boolean>
     over = true;
   });
   while (!over && !stop.signal.aborted) {
-    const { sent, failed, serverErrors, elapsedMs } = load.progress();
-    const stored = await api.overview();
-    const pairs = stored?.pairs ?? 0;
-    progress.show(
-      `${(elapsedMs / 1000).toFixed(0).padStart(4)} s   sent ${text(sent)}   pairs ${text(pairs)}   divergent ${text(stored?.divergentPairs ?? 0)}   orphans ${text(stored?.orphans ?? 0)}   users' errors ${text(serverErrors + failed)}`,
-    );
-    await Promise.race([load.done, sleep(250)]);
+    if (progress.isDue()) {
+      const { sent, failed, serverErrors, elapsedMs } = load.progress();
+      const stored = await api.overview();
+      progress.show(
+        `${(elapsedMs / 1000).toFixed(0).padStart(4)} s   sent ${text(sent)}   pairs ${text(stored?.pairs ?? 0)}   divergent ${text(stored?.divergentPairs ?? 0)}   orphans ${text(stored?.orphans ?? 0)}   users' errors ${text(serverErrors + failed)}`,
+      );
+    }
+    await Promise.race([load.done, sleep(100)]);
   }
   if (over) return true;
   load.stop();
@@ -187,7 +190,7 @@ async function settled(api: Api, progress: Progress): Promise<void> {
     before = state;
     // The workers' own counts come once a second: only two equal ones in a row are the last.
     if (books !== null && open === 0 && performance.now() - quietSince > 2500) return;
-    progress.show(`waiting for the last outcomes: ${text(open)} open`);
+    if (progress.isDue()) progress.show(`waiting for the last outcomes: ${text(open)} open`);
     await sleep(250);
   }
 }

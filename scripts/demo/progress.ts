@@ -5,15 +5,18 @@ export class Progress {
 
   constructor(
     readonly stream: NodeJS.WriteStream,
-    readonly intervalMs = stream.isTTY ? 250 : 5000,
+    readonly intervalMs = stream.isTTY ? 500 : 5000,
   ) {}
 
+  /** The next line is worth its trouble. */
+  isDue(): boolean {
+    return performance.now() - this.#shownAt >= this.intervalMs;
+  }
+
   show(text: string): void {
-    const now = performance.now();
-    if (now - this.#shownAt < this.intervalMs) return;
-    this.#shownAt = now;
+    this.#shownAt = performance.now();
     if (this.stream.isTTY) {
-      const width = Math.max(20, this.stream.columns ?? 80) - 1;
+      const width = Math.max(20, this.stream.columns || 80) - 1;
       this.stream.write(`\r\u001b[2K${text.slice(0, width)}`);
       this.#open = true;
     } else this.stream.write(`${text}\n`);
