@@ -45,7 +45,10 @@ class FastHost {
       env,
       wasi_snapshot_preview1: {
         clock_time_get: (_clock: number, _precision: bigint, at: number) => {
-          this.look().setBigUint64(at, BigInt(this.nowUs) * 1000n, true);
+          const view = this.look();
+          const nanoseconds = this.nowUs * 1000;
+          view.setUint32(at, nanoseconds % 2 ** 32, true);
+          view.setUint32(at + 4, Math.floor(nanoseconds / 2 ** 32), true);
           return 0;
         },
         random_get: (at: number, count: number) => {
@@ -87,9 +90,16 @@ class FastHost {
 
   private functions(): Record<string, WebAssembly.ImportValue> {
     const decoder = new TextDecoder();
+    // The filter's names stand at fixed places, so each is decoded once.
+    const names = new Map<number, string>();
     const name = (at: number, size: number): string => {
-      this.look();
-      return decoder.decode(this.bytes.subarray(at, at + size));
+      let known = names.get(at);
+      if (known === undefined) {
+        this.look();
+        known = decoder.decode(this.bytes.subarray(at, at + size));
+        names.set(at, known);
+      }
+      return known;
     };
     let metric = 0;
     return {
