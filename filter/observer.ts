@@ -119,16 +119,13 @@ export function onObserverRequest(stream: Stream, config: Config, endOfStream: b
 
 /** False when there is nothing to observe: not sampled, not ours, or not a deployment of the experiment. */
 function observe(stream: Stream, config: Config, endOfStream: bool): bool {
-  const hasPair = findHeader(HeaderMap.Request, pairHeader);
-  const headerAt = headerValue;
-  const headerBytes = headerValueBytes;
   // A retry comes without the header, since the first try took it off; the property stays with the request.
   const hasProperty = findProperty(pairProperty) && propertyBytes > 0;
-  if (!hasPair && !hasProperty) return false;
-  if (hasPair) removeHeader(HeaderMap.Request, pairHeader);
+  if (!hasProperty && !findHeader(HeaderMap.Request, pairHeader)) return false;
+  removeHeader(HeaderMap.Request, pairHeader);
   const parsed = hasProperty
     ? parsePair(propertyValue, propertyBytes)
-    : parsePair(headerAt, headerBytes);
+    : parsePair(headerValue, headerValueBytes);
   if (!parsed) return false;
 
   const live = findLiveRequest(load<u64>(parsedKey), load<u64>(parsedKey, 8));
