@@ -134,7 +134,10 @@ function read(path: string): string {
   } catch (cause) {
     if (cause instanceof AnalyzerError) throw cause;
     const { code } = cause as NodeJS.ErrnoException;
-    const reason = code === "ENOENT" ? "does not exist" : `cannot be read (${code})`;
+    const reason =
+      code === "ENOENT"
+        ? "does not exist, expected a configuration there (deploy/shadowgraph.yaml shows one)"
+        : `cannot be read (${code})`;
     throw new AnalyzerError("CONFIG_FILE", `${path} ${reason}`, { cause });
   }
 }

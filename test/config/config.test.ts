@@ -197,7 +197,9 @@ clickhouse: { pasword: hunter2 }
   });
 
   test("that does not exist is named", () => {
-    expect(() => loadConfig("no/such.yaml", {})).toThrow("no/such.yaml does not exist");
+    expect(() => loadConfig("no/such.yaml", {})).toThrow(
+      "no/such.yaml does not exist, expected a configuration there",
+    );
   });
 
   test("is placed correctly when the wrong key comes through an anchor", () => {
