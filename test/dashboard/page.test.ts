@@ -95,9 +95,10 @@ async function focused(page: Page, attribute: string): Promise<string | null> {
 }
 
 async function rowsOf(page: Page, table: string, count: number): Promise<void> {
-  await page.waitForFunction(
-    `document.querySelectorAll(${JSON.stringify(`${table} tbody tr`)}).length === ${count}`,
-  );
+  const rows = page.locator(`${table} tbody tr`);
+  await waitFor(`${table} has ${count} rows`, async () => (await rows.count()) === count || null, {
+    timeoutMs: 30_000,
+  });
 }
 
 async function scrollsSideways(page: Page): Promise<boolean> {

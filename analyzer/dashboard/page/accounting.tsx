@@ -82,20 +82,22 @@ export function Accounting({ accounting }: { accounting: AccountingResponse }): 
           parts={flowParts}
         />
       </div>
-      <details class="list">
-        <summary>What each part means</summary>
-        <dl class="meanings">
-          {[...matchedParts, ...flowParts].map((part) => (
-            <div key={`${part.look} ${part.name}`}>
-              <dt>
-                <span class={`swatch look-${part.look}`} aria-hidden="true" />
-                {part.label}
-              </dt>
-              <dd>{part.means}</dd>
-            </div>
-          ))}
-        </dl>
-      </details>
+      {requests.seen > 0 && (
+        <details class="list">
+          <summary>What each part means</summary>
+          <dl class="meanings">
+            {[...matchedParts, ...flowParts].map((part) => (
+              <div key={`${part.look} ${part.name}`}>
+                <dt>
+                  <span class={`swatch look-${part.look}`} aria-hidden="true" />
+                  {part.label}
+                </dt>
+                <dd>{part.means}</dd>
+              </div>
+            ))}
+          </dl>
+        </details>
+      )}
 
       <h3>Records by leg</h3>
       <Legs legs={accounting.legs} />
