@@ -4,10 +4,13 @@ import { packageRoot } from "../analyzer/embedded/binary.mjs";
 import { setup } from "./setup.mjs";
 import { report, run, say, seconds } from "./tools/steps.mjs";
 
+/** Biome colours even a file unless told otherwise. */
+const COLORS = process.stdout.isTTY ? [] : ["--colors=off"];
+
 const CHECKS = [
   {
     title: "format and lint (biome)",
-    command: ["@biomejs/biome/bin/biome", "ci", "--max-diagnostics=100", "."],
+    command: ["@biomejs/biome/bin/biome", "ci", "--max-diagnostics=100", ...COLORS, "."],
     hint: "npm run format corrects most of it",
   },
   {
