@@ -62,7 +62,7 @@ export function useLive<M extends object>(asks: Asks<M>): Live<M> {
   }, []);
 
   const asked = useRef({ question: "", demand: -1 });
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `question` stands for the asks, `demand` for the button
+  // `question` stands for the asks, `demand` for the button.
   useEffect(() => {
     const isNew = asked.current.question !== question || asked.current.demand !== demand;
     if (hidden || (paused && !isNew)) return;

@@ -140,7 +140,7 @@ function useOlder(page: PairsResponse | null, isOutdated: boolean, place: Place,
   const [trouble, setTrouble] = useState<Trouble | null>(null);
   const [isLoading, setLoading] = useState(false);
   const leave = useRef<AbortController | null>(null);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another choice ends what was asked for the old one
+  // Another choice ends what was asked for the old one.
   useEffect(() => {
     return () => leave.current?.abort();
   }, [key]);
