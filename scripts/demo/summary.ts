@@ -74,8 +74,8 @@ export function summaryText(parts: SummaryParts): string {
     plantedLine(
       "500 for one in 40 posts from India",
       planted.errors,
-      "status",
-      rule(summary, "status"),
+      "status-class",
+      rule(summary, "status-class"),
     ),
     plantedLine(
       "scores rounded to even, or no exchangeRate for Brazil",
@@ -84,12 +84,7 @@ export function summaryText(parts: SummaryParts): string {
       bodyWithoutNoise(summary),
     ),
     plantedLine("  of them rounded differently", planted.rounding, "", null),
-    plantedLine(
-      "  of them without exchangeRate",
-      planted.missingField,
-      "body-size",
-      rule(summary, "body-size"),
-    ),
+    plantedLine("  of them without exchangeRate", planted.missingField, "", null),
     plantedLine("90 to 150 ms slower", planted.slow, "latency", rule(summary, "latency")),
     plantedLine(
       "timestamps and request ids (in v1 too: noise)",
