@@ -429,6 +429,18 @@ function natsCluster(config: Config): Tree {
         name: "envoy.filters.connection_pools.http.tcp",
         typed_config: { "@type": TCP_POOL },
       },
+      typed_extension_protocol_options: {
+        [HTTP_OPTIONS]: {
+          "@type": `${TYPE}${HTTP_OPTIONS}`,
+          common_http_protocol_options: {
+            max_requests_per_connection: remark(
+              "A call that starts while the answer of the one before is read would otherwise get its connection, which NATS is closing, and fail.",
+              1,
+            ),
+          },
+          explicit_http_config: { http_protocol_options: {} },
+        },
+      },
       circuit_breakers: remark("One call is in flight per worker.", {
         thresholds: [
           {

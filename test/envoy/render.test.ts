@@ -83,7 +83,12 @@ interface Cluster {
   readonly circuit_breakers?: object;
   readonly typed_extension_protocol_options?: Record<
     string,
-    { common_http_protocol_options?: { max_stream_duration: string } }
+    {
+      common_http_protocol_options?: {
+        max_stream_duration?: string;
+        max_requests_per_connection?: number;
+      };
+    }
   >;
 }
 
@@ -120,9 +125,9 @@ function managerOf(bootstrap: Bootstrap): Manager {
   return manager;
 }
 
-function durationMax(cluster: Cluster): string | undefined {
-  return Object.values(cluster.typed_extension_protocol_options ?? {})[0]
-    ?.common_http_protocol_options?.max_stream_duration;
+function limitsOf(cluster: Cluster | undefined) {
+  const [options] = Object.values(cluster?.typed_extension_protocol_options ?? {});
+  return options?.common_http_protocol_options;
 }
 
 describe("a complete Envoy configuration", () => {
@@ -187,7 +192,7 @@ describe("a complete Envoy configuration", () => {
     const { clusters } = (renderEnvoy(config(RICH)).plain as Bootstrap).static_resources;
     const limits = clusters.map((one) => [
       one.name,
-      durationMax(one),
+      limitsOf(one)?.max_stream_duration,
       one.circuit_breakers !== undefined,
     ]);
     expect(limits).toEqual([
@@ -198,6 +203,12 @@ describe("a complete Envoy configuration", () => {
       ["rest-next", "15s", true],
       ["shadowgraph_nats", undefined, true],
     ]);
+  });
+
+  test("gives each call to NATS a connection of its own, which NATS is not just closing", () => {
+    const { clusters } = (renderEnvoy(config(RICH)).plain as Bootstrap).static_resources;
+    const nats = clusters.find(({ name }) => name === "shadowgraph_nats");
+    expect(limitsOf(nats)?.max_requests_per_connection).toBe(1);
   });
 
   test("gives both roles the same configuration, one VM, and fail_open", () => {
