@@ -230,15 +230,16 @@ let failures: i32 = 0;
 let cause: Cause = Cause.None;
 let causeSinceUs: u64 = 0;
 
-/** Every root gets ticks; the work is done once per interval. */
+/** Every root gets ticks, those that are leaving too; the work is done once per interval. */
 export function onTick(rootId: u32, nowUs: u64): void {
   const index = findRoot(rootId);
-  if (index < 0 || index >= liveRoots) return;
+  if (index < 0 || (index >= liveRoots && liveRoots > 0)) return;
   if (tickedUs !== 0 && nowUs - tickedUs < tickUs - (tickUs >> 2)) return;
   tickedUs = nowUs;
   setOutboxBytes(<u64>ringUsed());
   exportCounters(ledgerCount);
-  work(rootId, nowUs);
+  if (liveRoots > 0) work(rootId, nowUs);
+  else sayGoodbye(rootId, nowUs);
 }
 
 function work(rootId: u32, nowUs: u64): void {
@@ -340,9 +341,12 @@ function succeed(nowUs: u64): void {
   cause = Cause.None;
 }
 
-/** `headerCount` 0: the call was reset or its time was up. */
+/**
+ * `headerCount` 0: the call was reset or its time was up. No call is made in here, whatever there is to send: Envoy would give it the
+ * connection that was just answered on, which NATS is closing. The next tick goes on.
+ */
 export function onHttpCallResponse(
-  rootId: u32,
+  _rootId: u32,
   token: u32,
   headerCount: i32,
   bodyBytes: i32,
@@ -355,28 +359,8 @@ export function onHttpCallResponse(
     kind === Call.Probe
       ? readProbe(headerCount, bodyBytes, nowUs)
       : readBatches(headerCount, bodyBytes, nowUs);
-  const index = findRoot(rootId);
-  if (index >= 0 && index < liveRoots) {
-    letRootsGo();
-    goOn(rootId, nowUs, taken, kind);
-    return;
-  }
-  // The last root's goodbye: all that waits, call after call, up to the first that fails.
-  if (liveRoots === 0 && index >= 0 && taken && flush(rootId, nowUs)) return;
-  letRootsGo();
-}
-
-/**
- * What needs no waiting for the next tick: the question why batches got no answer, batches that a probe has cleared the way for, and
- * more batches while more is waiting than a tick usually brings.
- */
-function goOn(rootId: u32, nowUs: u64, taken: bool, kind: Call): void {
-  if (unexplained && mustProbe) {
-    sendProbe(rootId, nowUs);
-    return;
-  }
-  if (!taken || nowUs < nextTryUs) return;
-  if (kind === Call.Probe || isSealed() || ringUsed() > ringCapacity() >> 1) work(rootId, nowUs);
+  // The last root's goodbye goes on with its next tick, up to the first call that fails.
+  if (liveRoots > 0 || !taken) letRootsGo();
 }
 
 function hasStatus200(): bool {
@@ -492,6 +476,14 @@ function readBatches(headerCount: i32, bodyBytes: i32, nowUs: u64): bool {
 function flush(rootId: u32, nowUs: u64): bool {
   if (!isSealed() && !sealCall(nowUs, wallUsAt(nowUs), payloadMax, true)) return false;
   return sendBatches(rootId, nowUs);
+}
+
+/** All that waits, a call with each tick; then the closing ledgers. */
+function sayGoodbye(rootId: u32, nowUs: u64): void {
+  if (call !== Call.None && nowUs < callLostUs) return;
+  const lost = call !== Call.None;
+  call = Call.None;
+  if (lost || !flush(rootId, nowUs)) letRootsGo();
 }
 
 function letRootsGo(): void {

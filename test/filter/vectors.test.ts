@@ -165,6 +165,8 @@ describe("the filter writes exactly the golden vectors' bytes", () => {
     const vector = vectors.get("batch");
     const host = startHost();
     const proxy = startProxy(host, { top: { ledgerIntervalMs: 3_600_000 } });
+    host.tick(proxy.roots.tagger); // the probe
+    host.answerCalls();
     const startUs = host.wallUs;
     for (const script of [minimal, complete]) {
       // Both legs of the vector began at the same moment of the wall clock.

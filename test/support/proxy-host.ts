@@ -226,6 +226,7 @@ export class ProxyHost {
   private current: Context | null = null;
   private effective: Context | null = null;
   private starting = true;
+  private answering = false;
   private afterCallback: (() => void)[] = [];
   /** Stands for contexts that do not exist, when a test calls back with such an id. */
   private readonly stranger = makeContext(0, null);
@@ -335,15 +336,20 @@ export class ProxyHost {
       answer.headers.map(([name, value]) => [name, value]),
     );
     root.buffers.set(BufferType.httpCallResponseBody, Buffer.from(answer.body));
-    this.run(
-      root,
-      "proxy_on_http_call_response",
-      root.id,
-      call.token,
-      answer.headers.length,
-      Buffer.byteLength(answer.body),
-      0,
-    );
+    this.answering = true;
+    try {
+      this.run(
+        root,
+        "proxy_on_http_call_response",
+        root.id,
+        call.token,
+        answer.headers.length,
+        Buffer.byteLength(answer.body),
+        0,
+      );
+    } finally {
+      this.answering = false;
+    }
     root.maps.delete(MapType.httpCallResponseHeaders);
     root.buffers.delete(BufferType.httpCallResponseBody);
   }
@@ -713,6 +719,8 @@ export class ProxyHost {
       ) => {
         if (trailersSize !== 0) throw new Error("trailers are ignored by Envoy");
         if (timeoutMs <= 0) throw new Error("a call without a time limit");
+        // Seen with Envoy 1.40: the call gets the connection that was just answered on, which the server is closing.
+        if (this.answering) throw new Error("a call from within the answer of another");
         if (this.refuseCalls !== null) return this.refuseCalls.result;
         const map = new Map(decodePairs(this.read(headers, headersSize)));
         for (const name of [":method", ":path", ":authority"]) {
