@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { stopSignal } from "../../analyzer/cli/stop-signal.ts";
 import { Shown } from "../../analyzer/cli/usage.ts";
 import { type DataDirLock, lockDataDir } from "../../analyzer/embedded/data-dir.ts";
 import { AnalyzerError } from "../../analyzer/errors.ts";
@@ -17,16 +18,10 @@ const IDLE_RATE = 5;
 /** The page's figures may be this much behind the last request: the join window, a flush, a ledger. */
 const SETTLE_MS = 30_000;
 
+/** Aborted when a person asks to stop, or when a part breaks. */
 const stop = new AbortController();
-let asked = 0;
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  process.on(signal, () => {
-    asked += 1;
-    // The second time a person means it; supervisors end every server when this process is gone.
-    if (asked > 1) process.exit(130);
-    stop.abort();
-  });
-}
+const asked = stopSignal();
+asked.addEventListener("abort", () => stop.abort());
 
 process.exitCode = await main(process.argv.slice(2));
 
