@@ -16,6 +16,8 @@ export function filterConfig(config: Config, role: Role) {
       match: experiment.match,
       sampleFraction: experiment.sampleFraction,
       requestBytesMax: experiment.requestBytesMax,
+      // A mirrored leg that ends at this time was cut by Envoy's limit, not by its server.
+      shadowTimeoutMs: experiment.shadowTimeoutMs,
       partitions: config.nats.partitions,
       legs: legsByCluster(experiment),
       segments: experiment.segments,

@@ -283,6 +283,7 @@ describe("the filter's configuration", () => {
           },
           sampleFraction: 0.5,
           requestBytesMax: 1_048_576,
+          shadowTimeoutMs: 2500,
           partitions: 16,
           legs: {
             "fraud-primary": "primary",
@@ -298,6 +299,7 @@ describe("the filter's configuration", () => {
           match: { header: { name: "x-any" } },
           sampleFraction: 1,
           requestBytesMax: 1_048_576,
+          shadowTimeoutMs: 15_000,
           partitions: 16,
           legs: { "fraud-primary": "primary", "rest-next": "next" },
           segments: [],

@@ -86,7 +86,7 @@ function service(version: Version): Promise<Backend> {
       const country = request.header("x-country") ?? "";
       const noise = {
         servedAt: new Date().toISOString(),
-        requestId: `${version} ${request.index}`,
+        requestId: randomUUID(),
       };
       const method = request.method as "GET";
       const parts = { method, path: request.path, country, body: request.body.toString() };
