@@ -1,5 +1,8 @@
 import { RequestError } from "./problems.ts";
 
+/** As ClickHouse writes one. */
+export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
 /** The last row's key, with the list's name in front: a cursor of another list is told from one of this. */
 export function encodeCursor(list: string, key: readonly (string | number)[]): string {
   return Buffer.from(JSON.stringify([list, ...key])).toString("base64url");
@@ -12,7 +15,7 @@ export function encodeCursor(list: string, key: readonly (string | number)[]): s
 export function decodeCursor(
   cursor: string,
   list: string,
-  types: readonly ("string" | "number")[],
+  types: readonly ("string" | "number" | "uuid")[],
 ): (string | number)[] {
   const [name, ...key] = parse(cursor);
   const fits =
@@ -21,7 +24,9 @@ export function decodeCursor(
     key.every((part, index) =>
       types[index] === "number"
         ? Number.isSafeInteger(part) && (part as number) >= 0
-        : typeof part === "string" && part.length <= 256 && !/\p{Surrogate}/u.test(part),
+        : types[index] === "uuid"
+          ? typeof part === "string" && UUID.test(part)
+          : typeof part === "string" && part.length <= 256 && !/\p{Surrogate}/u.test(part),
     );
   if (!fits) {
     throw new RequestError(

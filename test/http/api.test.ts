@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
@@ -108,12 +109,16 @@ function rows() {
 }
 
 /** Follows nextCursor to the end and answers all items. */
-async function everyPage(url: string, list: string): Promise<Record<string, unknown>[]> {
+async function everyPage(
+  url: string,
+  list: string,
+  from: TestApi = api,
+): Promise<Record<string, unknown>[]> {
   const items: Record<string, unknown>[] = [];
   let cursor: string | null = null;
   for (let page = 0; page < 200; page++) {
     const more: string = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-    const { status, body } = await api.get(`${url}${more}`);
+    const { status, body } = await from.get(`${url}${more}`);
     expect(status).toBe(200);
     items.push(...body[list]);
     cursor = body.nextCursor;
@@ -293,6 +298,45 @@ describe("pairs", () => {
     expect(times).toEqual([...times].sort().reverse());
     const single = await everyPage(`${FRAUD}/pairs?limit=500`, "pairs");
     expect(single.map((pair) => pair["correlationId"])).toEqual(ids);
+  });
+
+  test("of one microsecond with ids of any kind come without gaps or repeats too", async () => {
+    const own = await connect("ids");
+    await own.migrate();
+    const ids = Array.from({ length: 90 }, (_, index) =>
+      // Spread over all bits, the same at every run.
+      createHash("md5")
+        .update(String(index))
+        .digest("hex")
+        .replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-"),
+    );
+    await own.write(
+      outcomes("ids:1", {
+        pairs: ids.map((id, number) =>
+          judgedPair({
+            number,
+            both: { run: RUN, correlationId: id },
+            pair: { joinedAtUs: START_US },
+          }),
+        ),
+        orphans: ids.map((id, number) =>
+          orphan({
+            number,
+            run: RUN,
+            correlationId: id,
+            observation: observation({ run: RUN }),
+            closedAtUs: START_US,
+          }),
+        ),
+      }),
+    );
+    const ownApi = testApi(own.queries);
+    for (const list of ["pairs", "orphans"]) {
+      const found = await everyPage(`${FRAUD}/${list}?limit=13`, list, ownApi);
+      expect(found.map((one) => one["correlationId"]).sort()).toEqual([...ids].sort());
+    }
+    await ownApi.close();
+    await own.close();
   });
 
   test("show both legs, the control, the findings and the segments", async () => {

@@ -66,7 +66,7 @@ export function orphanRoutes(app: App, { queries, config }: Context): void {
 function orphanCursor(cursor: string): OrphanCursor {
   const key = decodeCursor(cursor, "orphans", [
     "number",
-    "string",
+    "uuid",
     "string",
     "string",
     "string",

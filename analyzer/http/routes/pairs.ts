@@ -6,7 +6,7 @@ import {
   chooseShadow,
   findExperiment,
 } from "../context.ts";
-import { decodeCursor, encodeCursor } from "../cursor.ts";
+import { decodeCursor, encodeCursor, UUID } from "../cursor.ts";
 import { presentPair } from "../present.ts";
 import { RequestError, shown } from "../problems.ts";
 import {
@@ -18,8 +18,6 @@ import {
   PairsResponse,
 } from "../schemas.ts";
 import { answers } from "./common.ts";
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 export function pairRoutes(app: App, { queries, config }: Context): void {
   app.get(
@@ -130,6 +128,6 @@ export function pairRoutes(app: App, { queries, config }: Context): void {
 }
 
 function pairCursor(cursor: string) {
-  const [joinedUs, correlationId] = decodeCursor(cursor, "pairs", ["number", "string"]);
+  const [joinedUs, correlationId] = decodeCursor(cursor, "pairs", ["number", "uuid"]);
   return { joinedUs: joinedUs as number, correlationId: correlationId as string };
 }

@@ -1,5 +1,5 @@
 import { type Database, select, toCount } from "../client.ts";
-import { limitOf } from "./pairs.ts";
+import { limitOf, NO_ID } from "./pairs.ts";
 import { betweenUs, instantSql, READ_SETTINGS } from "./scope.ts";
 
 export interface OrphanFacts {
@@ -48,8 +48,7 @@ export async function readOrphans(
   const { after } = filter;
   const equal = (column: "route" | "method" | "leg" | "reason"): string[] =>
     filter[column] === undefined ? [] : [`${column} = {${column}: String}`];
-  const key =
-    "(toString(correlation_id), toString(leg), toString(missing_leg), toString(reason), attempt)";
+  const key = "(correlation_id, toString(leg), toString(missing_leg), toString(reason), attempt)";
   const where = [
     "experiment = {experiment: String}",
     "run = {run: String}",
@@ -63,7 +62,7 @@ export async function readOrphans(
       : [
           `closed_at <= ${instantSql(after.closedUs)}`,
           `(closed_at < ${instantSql(after.closedUs)} OR
-            ${key} < ({afterId: String}, {afterLeg: String}, {afterMissing: String}, {afterReason: String}, {afterAttempt: UInt16}))`,
+            ${key} < ({afterId: UUID}, {afterLeg: String}, {afterMissing: String}, {afterReason: String}, {afterAttempt: UInt16}))`,
         ]),
   ].join(" AND ");
   const rows = await select<Record<string, unknown>>(
@@ -74,7 +73,7 @@ export async function readOrphans(
        method, route, status, total_us, ending, failure, segments
      FROM ${database.name}.orphans
      WHERE ${where}
-     ORDER BY closed_at DESC, ${key} DESC
+     ORDER BY closed_at DESC, correlation_id DESC, leg DESC, missing_leg DESC, reason DESC, attempt DESC
      LIMIT ${limitOf(filter.limit)}`,
     {
       experiment: filter.experiment,
@@ -83,7 +82,7 @@ export async function readOrphans(
       method: filter.method ?? "",
       leg: filter.leg ?? "",
       reason: filter.reason ?? "",
-      afterId: after?.correlationId ?? "",
+      afterId: after?.correlationId ?? NO_ID,
       afterLeg: after?.leg ?? "",
       afterMissing: after?.missingLeg ?? "",
       afterReason: after?.reason ?? "",

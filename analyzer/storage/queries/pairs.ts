@@ -88,7 +88,13 @@ const PAIR_COLUMNS = `
   divergent, bytes_equal, control_bytes_equal, latency_log_ratio, control_latency_log_ratio, has_control, cut,
   ${legColumns("primary")}, ${legColumns("shadow")}, ${legColumns("control")}`;
 
-/** Newest first, at most `limit`. Reads the table's end backwards. */
+/** Any: the text does not use it then. */
+export const NO_ID = "00000000-0000-0000-0000-000000000000";
+
+/**
+ * Newest first, at most `limit`. Ordered by the table's own key, so that only its end is read, backwards (of 3 million rows
+ * 165,000 for 50 that are one in 200; ordered by anything else, 2.7 million).
+ */
 export async function readPairs(database: Database, filter: PairFilter): Promise<PairFacts[]> {
   const { sql, params } = scopeCondition(filter);
   const { after } = filter;
@@ -102,7 +108,7 @@ export async function readPairs(database: Database, filter: PairFilter): Promise
       : [
           // The first half is for the primary key, the second decides among pairs of the same microsecond.
           `joined_at <= ${instantSql(after.joinedUs)}`,
-          `(joined_at < ${instantSql(after.joinedUs)} OR toString(correlation_id) < {afterId: String})`,
+          `(joined_at < ${instantSql(after.joinedUs)} OR correlation_id < {afterId: UUID})`,
         ]),
   ].join(" AND ");
   const rows = await select<Record<string, unknown>>(
@@ -110,9 +116,9 @@ export async function readPairs(database: Database, filter: PairFilter): Promise
     `SELECT ${PAIR_COLUMNS}
      FROM ${database.name}.pairs
      WHERE ${where}
-     ORDER BY joined_at DESC, toString(correlation_id) DESC
+     ORDER BY joined_at DESC, correlation_id DESC
      LIMIT ${limitOf(filter.limit)}`,
-    { ...params, rule: filter.rule ?? "", afterId: after?.correlationId ?? "" },
+    { ...params, rule: filter.rule ?? "", afterId: after?.correlationId ?? NO_ID },
     READ_SETTINGS,
   );
   return withFindings(database, filter.experiment, rows);
