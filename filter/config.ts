@@ -12,6 +12,7 @@ import {
 import { freeText, Text, text } from "./host/text";
 import { isString, JsonReader } from "./json";
 import { addLedgerLeg, openLedger, releaseLedger, retainLedger } from "./ledger";
+import { OUTBOX_BYTES_MAX, OUTBOX_BYTES_MIN } from "./outbox";
 import { sampleThreshold } from "./sampling";
 
 export enum Role {
@@ -141,7 +142,7 @@ export function readConfig(from: usize, bytes: i32): Config | null {
     else if (isString(reader.key, "ledgerIntervalMs"))
       found.ledgerIntervalMs = reader.readInteger(100, 3600000);
     else if (isString(reader.key, "outboxBytes"))
-      found.outboxBytes = reader.readInteger(65536, 16777216);
+      found.outboxBytes = reader.readInteger(OUTBOX_BYTES_MIN, OUTBOX_BYTES_MAX);
     else reader.failKey();
   }
   reader.readEnd();

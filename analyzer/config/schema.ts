@@ -261,8 +261,8 @@ export const FileSchema = Type.Object(
     filter: section({
       /** How often a worker sends what it has. Default 200 ms, range 10 ms to 10 s. */
       tickMs: integer(200, 10, 10_000),
-      /** Memory of the outbox, per Envoy worker. Default 4 MiB, range 64 KiB to 16 MiB (the filter's memory is bounded). */
-      outboxBytes: integer(4_194_304, 65_536, 16_777_216),
+      /** Memory of the outbox, per Envoy worker. Default 4 MiB, range 256 KiB to 16 MiB (the filter's memory is bounded). */
+      outboxBytes: integer(4_194_304, 262_144, 16_777_216),
       /** How often a worker publishes its counters. Default 5 s, range 100 ms to 5 min. */
       ledgerIntervalMs: integer(5_000, 100, 300_000),
       /** How long a worker waits for NATS' answer. Default 1 s, range 50 ms to 30 s. */
