@@ -160,6 +160,8 @@ export interface LeaseSettings {
   readonly leaseMs: number;
   /** A free lane is left to others for so long. Asked again at each look. */
   readonly holdBackMs: () => number;
+  /** Told before and after each attempt to claim the lane, so that this process does not grasp for several at once. */
+  readonly noteAttempt: (isClaiming: boolean) => void;
 }
 
 interface LeaseTools {
@@ -206,6 +208,7 @@ export async function claimLane(
       const isFree = found.owner === "" || found.owner === settings.owner;
       const claimableMs = seenSinceMs + (isFree ? 0 : settings.leaseMs) + settings.holdBackMs();
       if (nowMs >= claimableMs) {
+        settings.noteAttempt(true);
         const value = { ...found, owner: settings.owner, write: found.write + 1 };
         const text = encodeCheckpoint(value);
         const claimed =
@@ -234,6 +237,8 @@ export async function claimLane(
       if (error instanceof StaleRevision) log.debug("another analyzer was faster");
       else log.debug({ error: messageOf(error) }, "checkpoint cannot be claimed yet");
       await pause(backoff.next(), signal);
+    } finally {
+      settings.noteAttempt(false);
     }
   }
   return null;

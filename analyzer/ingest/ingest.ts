@@ -48,7 +48,7 @@ export async function ingest(
     const owner = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
     const { leaseMs, lanes: laneCount } = config.analyzer;
     const lanes: Lane[] = [];
-    const ownedCount = (): number => lanes.filter((lane) => lane.isOwned).length;
+    const takenCount = (): number => lanes.filter((lane) => lane.isTaken).length;
     const tools = {
       ...opened,
       store: parts.store,
@@ -57,7 +57,7 @@ export async function ingest(
       metrics,
       log,
       // Who has lanes already lets the others go first: so lanes spread over the analyzers that run.
-      holdBackMs: () => (ownedCount() * leaseMs) / 2,
+      holdBackMs: () => (takenCount() * leaseMs) / 2,
     };
     for (let lane = 0; lane < laneCount; lane += 1) {
       lanes.push(new Lane(lane, config, owner, tools, either));

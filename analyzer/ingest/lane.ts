@@ -67,6 +67,8 @@ export class Lane {
   #work: LaneWork | null = null;
   #reader: LaneReader | null = null;
   #lease: LaneLease | null = null;
+  #isClaiming = false;
+  #lost: Promise<void> = new Promise(() => undefined);
   /** The write in flight; at most one. */
   #flushing: Promise<void> | null = null;
   /** Why a write was given up. No other may follow in this life of the lane: it would leave a hole. */
@@ -113,8 +115,9 @@ export class Lane {
     return this.#work?.waitingCount ?? 0;
   }
 
-  get isOwned(): boolean {
-    return this.#lease !== null;
+  /** Ours, or about to be. */
+  get isTaken(): boolean {
+    return this.#lease !== null || this.#isClaiming;
   }
 
   /**
@@ -152,8 +155,11 @@ export class Lane {
   #claim(): Promise<LaneLease | null> {
     const { bucket, metrics, holdBackMs } = this.#tools;
     const { lanes, leaseMs } = this.#config.analyzer;
+    const noteAttempt = (isClaiming: boolean): void => {
+      this.#isClaiming = isClaiming;
+    };
     return claimLane(
-      { lane: this.#lane, lanes, owner: this.#owner, leaseMs, holdBackMs },
+      { lane: this.#lane, lanes, owner: this.#owner, leaseMs, holdBackMs, noteAttempt },
       { bucket, metrics, log: this.#log, signal: this.#signal },
       async () => freshCheckpoint(await this.#ensureStream(), { lanes, generation: 0 }),
     );
@@ -207,8 +213,12 @@ export class Lane {
       (nextSequence) => this.#beforeOpen(checkpoint, nextSequence),
     );
     this.#reader = reader;
-    const wake = (): void => reader.interrupt();
-    lease.lost.signal.addEventListener("abort", wake);
+    this.#lost = new Promise((resolve) => {
+      lease.lost.signal.addEventListener("abort", () => {
+        reader.interrupt();
+        resolve();
+      });
+    });
     this.#log.info(
       { floor: checkpoint.floor, done: checkpoint.done, end: checkpoint.end },
       checkpoint.end === null
@@ -223,8 +233,6 @@ export class Lane {
         await this.#flushRest(lease, work);
       }
       throw error;
-    } finally {
-      lease.lost.signal.removeEventListener("abort", wake);
     }
     await this.#flushRest(lease, work);
   }
@@ -383,11 +391,11 @@ export class Lane {
     this.#flush(lease, work, work.position);
   }
 
-  /** Waits for the write in flight, whatever becomes of it; after a stop no longer than its grace. */
+  /** Waits for the write in flight, whatever becomes of it; after a stop no longer than its grace, and not after a take-over. */
   async #settled(): Promise<void> {
     const flushing = this.#flushing;
     if (flushing === null) return;
-    await Promise.race([flushing, this.#stopped]);
+    await Promise.race([flushing, this.#stopped, this.#lost]);
     if (!this.#signal.aborted) return;
     const rest = Math.max(0, this.#stopDeadlineMs - performance.now());
     await within(rest, flushing);

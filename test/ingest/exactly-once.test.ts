@@ -156,7 +156,7 @@ async function history(deaths: readonly number[]) {
 }
 
 function isFinished(lane: Lane): boolean {
-  return lane.isOwned && lane.health().sequence === lastSequence && lane.waitingCount === 0;
+  return lane.isTaken && lane.health().sequence === lastSequence && lane.waitingCount === 0;
 }
 
 describe("an analyzer that dies", () => {

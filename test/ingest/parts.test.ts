@@ -216,7 +216,14 @@ describe("a lease", () => {
     { leaseMs = 10_000, holdBackMs = 0, signal = never, lanes = 1 } = {},
   ): Promise<LaneLease | null> {
     return claimLane(
-      { lane: 0, lanes, owner, leaseMs, holdBackMs: () => holdBackMs },
+      {
+        lane: 0,
+        lanes,
+        owner,
+        leaseMs,
+        holdBackMs: () => holdBackMs,
+        noteAttempt: () => undefined,
+      },
       { bucket, metrics: createMetrics(), log: silent, signal },
       first,
     );

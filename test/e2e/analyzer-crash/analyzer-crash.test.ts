@@ -88,11 +88,15 @@ async function health(): Promise<{ lanes: LaneState[]; waiting: number }> {
 }
 
 async function awaitReading(): Promise<void> {
-  await waitFor(
-    `analyzer ${lives} to read; its log is\n${readFileSync(logPath(lives), "utf8")}`,
-    async () => (await health()).lanes[0]?.owner,
-    { timeoutMs: 60_000, intervalMs: 50 },
-  );
+  try {
+    await waitFor("the analyzer to read", async () => (await health()).lanes[0]?.owner, {
+      timeoutMs: 60_000,
+      intervalMs: 50,
+    });
+  } catch (cause) {
+    const log = readFileSync(logPath(lives), "utf8");
+    throw new Error(`analyzer ${lives} does not read; its log:\n${log}`, { cause });
+  }
 }
 
 test("an analyzer that is killed ten times leaves each row once", async () => {
