@@ -138,7 +138,7 @@ export class FilterWorker {
     });
     return {
       subject: `${SUBJECT_PREFIX}.${experiment}.ledger`,
-      id: `${worker}:${experiment}:ledger:${number}`,
+      id: `${worker}:${experiment}:ledger:${run}:${number}`,
       text: `${JSON.stringify({
         type: "ledger",
         version,
