@@ -21,6 +21,8 @@ export interface LaneHealth {
   readonly lagMessages: number | null;
   /** Stream time up to which windows are closed, µs since 1970; 0 before the first message. */
   readonly watermarkUs: number;
+  /** The same, less what is not in ClickHouse yet: everything that closed up to then is stored. */
+  readonly storedUs: number;
 }
 
 export interface HealthSnapshot {

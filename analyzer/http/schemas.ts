@@ -468,6 +468,7 @@ export const HealthResponse = Type.Object({
         Type.Integer({ description: "messages in the stream that were not read yet" }),
       ),
       watermarkAt: Nullable(Instant("stream time up to which was read")),
+      storedAt: Nullable(Instant("stream time up to which everything that was read is stored")),
     }),
   ),
   waiting: Count("observations that wait for a partner"),

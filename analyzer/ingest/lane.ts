@@ -108,7 +108,15 @@ export class Lane {
       sequence: position?.sequence ?? 0,
       lagMessages: this.#reader?.lagMessages ?? null,
       watermarkUs: position?.watermarkUs ?? 0,
+      storedUs: this.#storedUs(),
     };
+  }
+
+  #storedUs(): number {
+    const work = this.#work;
+    if (work === null || this.#lease === null) return 0;
+    const isAllStored = this.#flushing === null && work.isLive && work.rowCount === 0;
+    return isAllStored ? work.position.watermarkUs : this.#lease.checkpoint.done.watermarkUs;
   }
 
   get waitingCount(): number {

@@ -272,7 +272,12 @@ export class LaneReader {
   }
 }
 
-/** The portion's bytes are used up and the next message does not fit: a good end of a fetch, told as an error. */
+/**
+ * The portion's bytes are used up and the next message does not fit, or its 100 messages have come before its bytes were
+ * used up: good ends of a fetch, told as errors.
+ */
 function isPortionFull(error: unknown): boolean {
-  return error instanceof Error && /message size exceeds maxbytes/i.test(error.message);
+  return (
+    error instanceof Error && /message size exceeds maxbytes|batch completed/i.test(error.message)
+  );
 }

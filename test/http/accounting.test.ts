@@ -140,7 +140,14 @@ async function accounting(
 ) {
   await clear();
   await store.write(outcomes(`accounting:${++writes}`, written));
-  const lane = { lane: 0, owner: true, sequence: 1, lagMessages: 0, watermarkUs };
+  const lane = {
+    lane: 0,
+    owner: true,
+    sequence: 1,
+    lagMessages: 0,
+    watermarkUs,
+    storedUs: watermarkUs,
+  };
   const api = testApi(store.queries, {
     config,
     health: () => health ?? healthy({ lanes: [lane] }),
@@ -520,7 +527,14 @@ describe("accounting", () => {
       pairs: pairs(0, 90),
       ledgers: [books({ sampled: 100, primary: completed(100), shadow: completed(100) })],
     };
-    const lane = { lane: 0, owner: false, sequence: 1, lagMessages: 0, watermarkUs: LONG_AFTER_US };
+    const lane = {
+      lane: 0,
+      owner: false,
+      sequence: 1,
+      lagMessages: 0,
+      watermarkUs: LONG_AFTER_US,
+      storedUs: LONG_AFTER_US,
+    };
     const standby = await accounting(written, { health: healthy({ lanes: [lane] }) });
     expect(standby.body).toMatchObject({ settledAt: null, balanced: true });
     expect(standby.leg("primary")).toMatchObject({ lost: 0, onTheWay: 10 });

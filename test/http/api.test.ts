@@ -521,7 +521,9 @@ describe("operation", () => {
       body: {
         status: "ok",
         nats: { state: "connected" },
-        lanes: [{ lane: 0, owner: true, sequence: 42, lagMessages: 0, watermarkAt: null }],
+        lanes: [
+          { lane: 0, owner: true, sequence: 42, lagMessages: 0, watermarkAt: null, storedAt: null },
+        ],
       },
     });
     expect((await own.get("/health/ready")).status).toBe(200);

@@ -32,7 +32,7 @@ export function healthy(over: Partial<HealthSnapshot> = {}): HealthSnapshot {
   return {
     nats: up,
     clickhouse: up,
-    lanes: [{ lane: 0, owner: true, sequence: 42, lagMessages: 0, watermarkUs: 0 }],
+    lanes: [{ lane: 0, owner: true, sequence: 42, lagMessages: 0, watermarkUs: 0, storedUs: 0 }],
     waiting: 0,
     ...over,
   };

@@ -6,7 +6,7 @@ import { type App, type Context, chooseRun, chooseShadow, findExperiment } from 
 import { AccountingQuery, AccountingResponse, ExperimentParams } from "../schemas.ts";
 import { answers } from "./common.ts";
 
-/** Beyond the join window: time for a write, for clocks that differ a little, and for what a lane has not stored yet. */
+/** Beyond the join window: time for a batch to reach the stream, and for clocks that differ a little. */
 const SETTLE_MARGIN_MS = 5_000;
 /** No ledger for so long and no goodbye: the worker has ended. */
 const SILENT_AFTER_MS = 60_000;
@@ -87,9 +87,8 @@ function legNames(
 function settled({ lanes, waiting }: HealthSnapshot, config: Config): number | null {
   if (lanes.length === 0 || lanes.some(({ owner }) => !owner)) return null;
   // A lane without any message so far has nothing to wait for.
-  const marks = lanes.map(({ watermarkUs }) => watermarkUs).filter((us) => us > 0);
+  const marks = lanes.map(({ storedUs }) => storedUs).filter((us) => us > 0);
   if (marks.length === 0 || (marks.length < lanes.length && waiting > 0)) return null;
-  const { joinWindowMs, flushIntervalMs } = config.analyzer;
-  const behindMs = joinWindowMs + 2 * flushIntervalMs + SETTLE_MARGIN_MS;
+  const behindMs = config.analyzer.joinWindowMs + SETTLE_MARGIN_MS;
   return Math.max(0, Math.min(...marks) - behindMs * 1000);
 }

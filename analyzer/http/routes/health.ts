@@ -24,9 +24,10 @@ export function healthRoutes(app: App, { health }: Context): void {
         status: isReady(snapshot) ? "ok" : "degraded",
         nats: present(snapshot.nats),
         clickhouse: present(snapshot.clickhouse),
-        lanes: snapshot.lanes.map(({ watermarkUs, ...lane }) => ({
+        lanes: snapshot.lanes.map(({ watermarkUs, storedUs, ...lane }) => ({
           ...lane,
           watermarkAt: watermarkUs > 0 ? toInstant(watermarkUs) : null,
+          storedAt: storedUs > 0 ? toInstant(storedUs) : null,
         })),
         waiting: snapshot.waiting,
       };

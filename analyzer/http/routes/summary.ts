@@ -120,9 +120,9 @@ function presentRules(found: SummaryFacts, key: Key | null, figures: Figures): R
     grade: one.grade,
     pairs: one.pairs,
     // Each rule finds at most one thing in a pair.
-    rate: share(one.pairs, pairs) ?? 0,
+    rate: shareOfEarlier(one.pairs, pairs) ?? 0,
     noisePairs: controlPairs === 0 ? null : one.noisePairs,
-    noiseRate: share(one.noisePairs, controlPairs),
+    noiseRate: shareOfEarlier(one.noisePairs, controlPairs),
   }));
 }
 
@@ -130,6 +130,12 @@ function presentStatuses(found: SummaryFacts, key: Key | null): StatusCount[] {
   return found.statuses
     .filter(isOf(key))
     .map(({ primary, shadow, pairs }) => ({ primary, shadow, pairs }));
+}
+
+/** The whole was read from another table, perhaps a write earlier than the part: then a rule that always speaks is at 1. */
+function shareOfEarlier(part: number, whole: number): number | null {
+  const found = share(part, whole);
+  return found === null ? null : Math.min(1, found);
 }
 
 /** Null without a whole. Not above 1 but for pairsPerSampled, whose two figures are of two moments. */
