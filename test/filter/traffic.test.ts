@@ -136,6 +136,35 @@ describe("what is recorded", () => {
     expect(primary).toMatchObject({ ending: "complete", status: 200, final: true });
   });
 
+  // 15 s is the limit unless configured.
+  test.each([
+    ["at the limit", { delayUs: 15_000_000 }, "time limit"],
+    ["a little early, as Envoy's timers are", { delayUs: 14_800_000 }, "time limit"],
+    ["late, on a busy machine", { delayUs: 15_900_000 }, "time limit"],
+    ["well before the limit", { delayUs: 14_000_000 }, undefined],
+    [
+      "at the limit, after it had waited for a connection",
+      { delayUs: 21_000_000, waitedUs: 6_000_000 },
+      "time limit",
+    ],
+    [
+      "at the limit's time, but most of it was waiting for a connection",
+      { delayUs: 15_000_000, waitedUs: 6_000_000 },
+      undefined,
+    ],
+  ])("a copy that ends %s", async (_name, delay, failure) => {
+    for (const [chunks, answered, cut] of [
+      [[], "before-headers", "no-answer"],
+      [["x"], "after-chunks", failure === undefined ? "reset" : "streaming"],
+    ] as const) {
+      const host = new ProxyHost();
+      startProxy(host).request({ shadows: { [SHADOW]: { ...delay, chunks, resets: answered } } });
+      await host.advanceMs(400);
+      const record = storedRecords(host).find((other) => other["leg"] === "shadow");
+      expect([record?.["ending"], record?.["failure"]]).toEqual([cut, failure]);
+    }
+  });
+
   test("a client that leaves", async () => {
     const host = new ProxyHost();
     startProxy(host).request({ clientLeaves: true, shadows: { [SHADOW]: {} } });

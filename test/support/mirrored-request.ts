@@ -15,6 +15,8 @@ export interface ServerBehaviour {
   /** From the end of the request to the answer's headers, and between chunks. */
   readonly delayUs?: number;
   readonly chunkDelayUs?: number;
+  /** Of the delay: before there was a connection. */
+  readonly waitedUs?: number;
 }
 
 export interface MirroredRequest {
@@ -192,6 +194,10 @@ export class Leg {
   answer(behaviour: ServerBehaviour, tagger: number | null = null): void {
     const { host } = this;
     host.advanceUs(behaviour.delayUs ?? 1000);
+    if (behaviour.waitedUs !== undefined) {
+      const waitedNs = behaviour.waitedUs * 1000;
+      host.setProperty(this.stream, "upstream.cx_pool_ready_duration", waitedNs);
+    }
     if (behaviour.transportFailure !== undefined) {
       host.setProperty(
         this.stream,

@@ -154,6 +154,7 @@ const PROPERTIES = [
   "xds.cluster_name",
   "upstream.transport_failure_reason",
   "upstream.request_attempt_count",
+  "upstream.cx_pool_ready_duration",
   "response.code",
   "response.code_details",
   "response.flags",
