@@ -10,6 +10,7 @@ import type { Config } from "../../analyzer/config.ts";
 import { Health } from "../../analyzer/health.ts";
 import { decodeCheckpoint, openBucket } from "../../analyzer/ingest/checkpoint.ts";
 import { ingest } from "../../analyzer/ingest/ingest.ts";
+import { ensureStream } from "../../analyzer/ingest/stream.ts";
 import { createMetrics, type Metrics } from "../../analyzer/metrics.ts";
 import {
   correlationId,
@@ -170,6 +171,16 @@ describe("a stream", () => {
     ]);
     await waitFor("all pairs", () => one.store.pairCount === 10, PATIENT);
     expect(one.store.rows.filter((row) => row.startsWith("dead WIRE_MALFORMED"))).toHaveLength(1);
+  }, 90_000);
+
+  test("of many small messages is read by one consumer, portion after portion", async () => {
+    const worker = new FilterWorker("00000000000000aa");
+    const config = settings();
+    await ensureStream(manager, config.nats.stream, silent);
+    for (let i = 0; i < 1_000; i += 1) await publish(js, pairs(worker, i, i + 1));
+    const one = start(config);
+    await waitFor("all pairs", () => one.store.pairCount === 1_000, PATIENT);
+    expect(await value(one.metrics.consumersCreated)).toBe(1);
   }, 90_000);
 });
 
