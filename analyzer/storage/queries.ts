@@ -75,7 +75,8 @@ export function createQueries(database: Database): Queries {
     summary: (scope) => readSummary(database, scope),
     account: (scope) => readAccount(database, scope),
     ledgersBefore: (scope, clockUs) => readLedgersBefore(database, scope, clockUs),
-    receivedAfter: (scope, clocks) => readReceivedAfter(database, scope, clocks),
+    receivedAfter: (scope, clocks, storedUs) =>
+      readReceivedAfter(database, scope, clocks, storedUs),
     pairs: (filter) => readPairs(database, filter),
     pair: (key) => readPair(database, key),
     orphans: (filter) => readOrphans(database, filter),

@@ -43,12 +43,14 @@ export function accountingRoutes(app: App, { queries, config, health }: Context)
       const { run, facts: runFacts } = await chooseRun(queries, experiment, query.run);
       const shadow = chooseShadow(experiment, runFacts, query.shadow);
       const scope = { experiment: experiment.name, run: run ?? "", shadow };
-      const settledUs = settled(health.snapshot(), config);
+      const storedUs = storedUpTo(health.snapshot());
+      const behindUs = (config.analyzer.joinWindowMs + SETTLE_MARGIN_MS) * 1000;
+      const settledUs = storedUs === null ? null : Math.max(0, storedUs - behindUs);
       // In this order: a row that is stored meanwhile counts as received and not as younger than the old ledger, so a loss
       // may look smaller for a moment, never larger.
       const before =
         settledUs === null || run === null ? [] : await queries.ledgersBefore(scope, settledUs);
-      const receivedAfter = await queries.receivedAfter(scope, before);
+      const receivedAfter = await queries.receivedAfter(scope, before, storedUs ?? 0);
       const facts = run === null ? EMPTY : await queries.account(scope);
       return account({
         experiment: experiment.name,
@@ -81,14 +83,13 @@ function legNames(
 }
 
 /**
- * Instant before which every window has closed and its rows are stored, µs; null when that cannot be said: a lane that
- * somebody else reads, or none yet.
+ * Stream time up to which everything is stored, µs; null when that cannot be said: a lane that somebody else reads, or none
+ * yet.
  */
-function settled({ lanes, waiting }: HealthSnapshot, config: Config): number | null {
+function storedUpTo({ lanes, waiting }: HealthSnapshot): number | null {
   if (lanes.length === 0 || lanes.some(({ owner }) => !owner)) return null;
   // A lane without any message so far has nothing to wait for.
   const marks = lanes.map(({ storedUs }) => storedUs).filter((us) => us > 0);
   if (marks.length === 0 || (marks.length < lanes.length && waiting > 0)) return null;
-  const behindMs = config.analyzer.joinWindowMs + SETTLE_MARGIN_MS;
-  return Math.max(0, Math.min(...marks) - behindMs * 1000);
+  return Math.min(...marks);
 }

@@ -272,12 +272,14 @@ const CLOCK_SKEW_US = 300_000_000;
 
 /**
  * Records in rows whose leg ended after the given instant of its worker's own clock: what that worker's ledger of that
- * instant cannot have counted as published.
+ * instant cannot have counted as published. Only rows up to stream time `storedUs`: a write in progress shows its pairs a
+ * moment before their rollup, so younger rows may be in no other figure yet.
  */
 export async function readReceivedAfter(
   database: Database,
   scope: AccountScope,
   clocks: readonly { readonly worker: string; readonly clockUs: number }[],
+  storedUs: number,
 ): Promise<ReceivedFacts[]> {
   if (clocks.length === 0) return [];
   const sinceUs = Math.min(...clocks.map(({ clockUs }) => clockUs)) - CLOCK_SKEW_US;
@@ -297,11 +299,11 @@ export async function readReceivedAfter(
          ('control', toString(control_worker), if(shadow = {shadow: String}, toUInt64(has_control), 0),
            ${end("ifNull(control_started_at, started_at)", "ifNull(control_total_us, 0)")})
        ])) AS one
-       FROM ${name}.pairs WHERE ${RUN} AND (${betweenUs("joined_at", sinceUs, null)})
+       FROM ${name}.pairs WHERE ${RUN} AND (${betweenUs("joined_at", sinceUs, storedUs)})
        UNION ALL
        SELECT (toString(leg), toString(worker), toUInt64(if(leg = 'primary', attempt, 1)), ${end("started_at", "total_us")}) AS one
        FROM ${name}.orphans
-       WHERE ${RUN} AND (${betweenUs("closed_at", sinceUs, null)})
+       WHERE ${RUN} AND (${betweenUs("closed_at", sinceUs, storedUs)})
          AND (leg != 'primary' OR missing_leg IN ({shadow: String}, 'primary'))
      )
      WHERE one.4 > ${limits}
