@@ -393,7 +393,7 @@ function protection(experiment: ExperimentConfig, http2: boolean | undefined) {
   const limit = experiment.shadowRequestsMax;
   return {
     circuit_breakers: remark(
-      "Bounds what a shadow that never answers costs Envoy. Beyond it copies are refused: counted in upstream_rq_pending_overflow and shown as orphans.",
+      "Bounds what a shadow that never answers costs Envoy. Beyond it copies are refused: counted in upstream_rq_pending_overflow or upstream_rq_active_overflow, and shown as orphans.",
       {
         thresholds: [{ max_connections: limit, max_pending_requests: limit, max_requests: limit }],
       },
