@@ -6,6 +6,7 @@ const route = (method: string, path: string, divergentPairs: number) => ({
   method,
   route: path,
   divergentPairs,
+  rules: [{ pairs: divergentPairs, noisePairs: null as number | null }],
 });
 const rule = (name: string, pairs: number, noisePairs: number | null) => ({
   rule: name,
@@ -19,14 +20,14 @@ const rule = (name: string, pairs: number, noisePairs: number | null) => ({
 describe("the headline", () => {
   test("says how many, how often, and where most of it is", () => {
     const routes = [route("GET", "/a", 2), route("POST", "/score", 380)];
-    expect(plain(headline({ pairs: 18_204, divergentPairs: 382, routes }))).toBe(
+    expect(plain(headline({ pairs: 18_204, divergentPairs: 382, controlPairs: 0, routes }))).toBe(
       "18,204 pairs; 2.1 % differ; mostly on POST /score",
     );
   });
 
   test("does not say mostly when no route has most of it", () => {
     const routes = [route("GET", "/a", 4), route("GET", "/b", 3), route("GET", "/c", 3)];
-    expect(plain(headline({ pairs: 1000, divergentPairs: 10, routes }))).toBe(
+    expect(plain(headline({ pairs: 1000, divergentPairs: 10, controlPairs: 0, routes }))).toBe(
       "1,000 pairs; 1.0 % differ; on 3 routes, most on GET /a",
     );
   });
@@ -34,14 +35,36 @@ describe("the headline", () => {
   test("says all when it is all, and nothing of routes when there is one", () => {
     const one = route("POST", "/score", 10);
     expect(
-      headline({ pairs: 1000, divergentPairs: 10, routes: [one, route("GET", "/", 0)] }),
+      headline({
+        pairs: 1000,
+        divergentPairs: 10,
+        controlPairs: 0,
+        routes: [one, route("GET", "/", 0)],
+      }),
     ).toMatch(/all on POST \/score$/);
-    expect(headline({ pairs: 1000, divergentPairs: 10, routes: [one] })).not.toMatch(/score/);
+    expect(
+      headline({ pairs: 1000, divergentPairs: 10, controlPairs: 0, routes: [one] }),
+    ).not.toMatch(/score/);
+  });
+
+  test("with a control points to where the shadow stands out, not to the noisiest route", () => {
+    const noisy = { ...route("GET", "/history", 300), rules: [{ pairs: 300, noisePairs: 299 }] };
+    const broken = { ...route("POST", "/score", 80), rules: [{ pairs: 80, noisePairs: 0 }] };
+    const summary = { pairs: 1000, divergentPairs: 380, controlPairs: 1000 };
+    expect(headline({ ...summary, routes: [noisy, broken] })).toMatch(
+      /; beyond noise most on POST \/score$/,
+    );
+    const even = { ...noisy, rules: [{ pairs: 300, noisePairs: 300 }] };
+    expect(headline({ ...summary, routes: [even] })).toMatch(/more often than the control$/);
   });
 
   test("of no pairs and of equal pairs is plain", () => {
-    expect(headline({ pairs: 0, divergentPairs: 0, routes: [] })).toBe("No pairs yet");
-    expect(headline({ pairs: 1, divergentPairs: 0, routes: [] })).toBe("1 pair; none differs");
+    expect(headline({ pairs: 0, divergentPairs: 0, controlPairs: 0, routes: [] })).toBe(
+      "No pairs yet",
+    );
+    expect(headline({ pairs: 1, divergentPairs: 0, controlPairs: 0, routes: [] })).toBe(
+      "1 pair; none differs",
+    );
   });
 });
 

@@ -2,17 +2,28 @@ import type { RuleCount, SummaryResponse } from "../../http/schemas.ts";
 import { formatCount, formatCountOf, formatRate } from "./format.ts";
 import { rule } from "./words.ts";
 
-type Headed = Pick<SummaryResponse, "pairs" | "divergentPairs"> & {
-  readonly routes: readonly { method: string; route: string; divergentPairs: number }[];
+interface HeadedRoute {
+  readonly method: string;
+  readonly route: string;
+  readonly divergentPairs: number;
+  readonly rules: readonly Pick<RuleCount, "pairs" | "noisePairs">[];
+}
+
+type Headed = Pick<SummaryResponse, "pairs" | "divergentPairs" | "controlPairs"> & {
+  readonly routes: readonly HeadedRoute[];
 };
 
-/** `18,204 pairs; 2.1 % differ; mostly on POST /score`. Says what was counted, judges nothing. */
+/**
+ * `18,204 pairs; 2.1 % differ; mostly on POST /score`. Says what was counted, judges nothing. With a control it points to where
+ * the shadow differs more often than the control, not to the noisiest route.
+ */
 export function headline(summary: Headed): string {
-  const { pairs, divergentPairs, routes } = summary;
+  const { pairs, divergentPairs, controlPairs, routes } = summary;
   if (pairs === 0) return "No pairs yet";
   const counted = formatCountOf(pairs, "pair");
   if (divergentPairs === 0) return `${counted}; none differs`;
   const differ = `${counted}; ${formatRate(divergentPairs, pairs)} differ`;
+  if (controlPairs > 0) return `${differ}; ${placeBeyondNoise(routes)}`;
   const divergent = routes.filter((one) => one.divergentPairs > 0);
   const top = divergent.reduce<(typeof divergent)[number] | null>(
     (most, one) => (most === null || one.divergentPairs > most.divergentPairs ? one : most),
@@ -23,6 +34,21 @@ export function headline(summary: Headed): string {
   if (divergent.length === 1) return `${differ}; all on ${name}`;
   if (top.divergentPairs > divergentPairs / 2) return `${differ}; mostly on ${name}`;
   return `${differ}; on ${formatCount(divergent.length)} routes, most on ${name}`;
+}
+
+function placeBeyondNoise(routes: readonly HeadedRoute[]): string {
+  const beyond = routes
+    .map((one) => ({
+      one,
+      pairs: Math.max(0, ...one.rules.map((found) => found.pairs - (found.noisePairs ?? 0))),
+    }))
+    .reduce<{ one: HeadedRoute; pairs: number } | null>(
+      (most, next) => (next.pairs > (most?.pairs ?? 0) ? next : most),
+      null,
+    );
+  if (beyond === null) return "on no route more often than the control";
+  const name = `${beyond.one.method} ${beyond.one.route}`;
+  return routes.length === 1 ? `beyond noise on ${name}` : `beyond noise most on ${name}`;
 }
 
 /**
