@@ -37,8 +37,10 @@ let released: Promise<void> = Promise.resolve();
 beforeAll(async () => {
   dir = tempDir("nats-outage");
   const answer = async (request: ReceivedRequest) => {
-    if (request.path.startsWith("/v1/slow")) await released;
-    return { body: "fine" };
+    if (!request.path.startsWith("/v1/slow")) return { body: "fine" };
+    await released;
+    // Not all at once: eight hundred answers in one moment keep this process busy, and with it everybody's users.
+    return { body: "fine", delayMs: (request.index % 50) * 20 };
   };
   [primary, shadow] = await Promise.all([startBackend({ answer }), startBackend({ answer })]);
   stack = await startStack({
@@ -144,7 +146,9 @@ function expectUnharmed(samples: readonly Sample[], outage: { from: number; to: 
   expect(during.length).toBeGreaterThan(RATE_PER_S);
   const slowest = Math.max(LATENCY_MS_MAX, 2 * latencyMs(before, 1));
   expect(latencyMs(during, 1)).toBeLessThan(slowest);
-  expect(latencyMs(during, 0.99)).toBeLessThan(Math.max(250, 3 * latencyMs(before, 0.99)));
+  expect(latencyMs(during, 0.99)).toBeLessThan(
+    Math.max(LATENCY_MS_MAX / 2, 3 * latencyMs(before, 0.99)),
+  );
 }
 
 /**
