@@ -133,7 +133,7 @@ describe("one experiment", () => {
     const { page, complaints, hosts } = await watch("#/fraud");
     await page.locator(".headline").waitFor();
     expect(await text(page, ".headline")).toBe(
-      "fraud: 300 pairs; 16.7 % differ; all on POST /score",
+      "fraud: 300 pairs; 16.7 % differ; beyond noise most on POST /score",
     );
     expect(await text(page, ".subline")).toBe(
       "Most beyond the control's noise: body digest 16.7 % (control 1.7 %), status 3.3 % (control 0 %), status class 3.3 % (control 0 %).",

@@ -35,6 +35,9 @@ export async function startChromium({ packaged = false } = {}): Promise<Browser>
     args: libraryPath === undefined ? FLAGS : [...FLAGS, "--no-zygote", "--in-process-gpu"],
     env: {
       ...process.env,
+      // Without a locale Chromium would say "en-US@posix", which no page takes for a language.
+      LANGUAGE: "en_US",
+      LC_ALL: "en_US.UTF-8",
       ...(libraryPath === undefined
         ? {}
         : {
