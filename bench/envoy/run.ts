@@ -20,15 +20,24 @@ const { values: flags } = parseArgs({
     rounds: { type: "string", default: "7" },
     requests: { type: "string", default: "6000" },
     connections: { type: "string", default: "16" },
+    /** Bytes of the answers. */
+    sizes: { type: "string", default: "1024,65536" },
+    /** Another build of the filter, to compare with in the same run. */
+    against: { type: "string" },
   },
 });
 const rounds = Number(flags.rounds);
 const requestsPerRound = Number(flags.requests);
 const connections = Number(flags.connections);
 
-const SIZES = [1024, 65_536];
-const VARIANTS = ["no mirror", "mirror", "mirror + empty wasm", "mirror + Shadowgraph"] as const;
-type Variant = (typeof VARIANTS)[number];
+const sizes = flags.sizes.split(",").map(Number);
+const SHADOWGRAPH = "mirror + Shadowgraph";
+const OTHER_BUILD = "mirror + other build";
+const EMPTY = "mirror + empty wasm";
+const VARIANTS = ["no mirror", "mirror", EMPTY, SHADOWGRAPH] as const;
+type Variant = (typeof VARIANTS)[number] | typeof OTHER_BUILD;
+const variants: readonly Variant[] =
+  flags.against === undefined ? VARIANTS : [...VARIANTS, OTHER_BUILD];
 
 type Json = { [key: string]: Json } | Json[] | string | number | boolean | null | undefined;
 
@@ -43,12 +52,12 @@ execFileSync("npx", ["asc", "--config", "bench/envoy/asconfig.json", "--target",
 const backend = await startBackends();
 const nats = await startNats({ dir: `${folder.path}/nats` });
 const listening: Listening[] = [];
-for (const variant of VARIANTS) listening.push(await start(variant));
+for (const variant of variants) listening.push(await start(variant));
 
 const cpuUs = new Map<string, number[]>();
-for (const { port } of listening) for (const size of SIZES) await drive(port, size, 1000);
+for (const { port } of listening) for (const size of sizes) await drive(port, size, 1000);
 for (let round = 1; round <= rounds; round++) {
-  for (const size of SIZES) {
+  for (const size of sizes) {
     // Each round starts with another variant, so that none always follows the same one.
     for (let turn = 0; turn < listening.length; turn++) {
       const { variant, port, envoy } = listening[(turn + round) % listening.length] as Listening;
@@ -64,14 +73,16 @@ for (let round = 1; round <= rounds; round++) {
   process.stderr.write(`round ${round} of ${rounds}\n`);
 }
 
-const filterStats = await (listening.at(-1) as Listening).envoy.stats("shadowgraph");
-const lost = [...filterStats].filter(([name, value]) => name.includes("dropped") && value > 0);
+const filterStats = (
+  await Promise.all(listening.map(({ envoy }) => envoy.stats("shadowgraph_records_dropped")))
+).flatMap((stats) => [...stats]);
+const lost = filterStats.filter(([, value]) => value > 0);
 console.log(
   `\n${cpus()[0]?.model ?? "unknown CPU"}, ${cpus().length} cores; ${rounds} rounds of ${requestsPerRound} requests each, ${connections} connections, one Envoy worker, ${new Date().toISOString().slice(0, 10)}\n`,
 );
-for (const size of SIZES) {
+for (const size of sizes) {
   const base = median(cpuUs.get(`no mirror ${size}`) ?? []);
-  const empty = median(cpuUs.get(`mirror + empty wasm ${size}`) ?? []);
+  const empty = median(cpuUs.get(`${EMPTY} ${size}`) ?? []);
   console.log(
     table(
       [
@@ -81,7 +92,7 @@ for (const size of SIZES) {
         "to empty wasm",
         "lowest to highest round",
       ],
-      VARIANTS.map((variant) => {
+      variants.map((variant) => {
         const all = cpuUs.get(`${variant} ${size}`) ?? [];
         return [
           variant,
@@ -110,7 +121,7 @@ function cpuNs(pid: number): number {
 
 /** Three servers in one: primary, shadow and whatever Envoy asks for answer alike. */
 async function startBackends() {
-  const bodies = new Map(SIZES.map((size) => [`/${size}`, Buffer.alloc(size, "x")]));
+  const bodies = new Map(sizes.map((size) => [`/${size}`, Buffer.alloc(size, "x")]));
   const server = createServer((incoming, answer) => {
     const body = bodies.get(incoming.url ?? "") ?? Buffer.alloc(0);
     answer.writeHead(200, { "content-type": "text/plain", "content-length": body.length });
@@ -139,7 +150,7 @@ async function start(variant: Variant): Promise<Listening> {
       envoy: {
         listener: `127.0.0.1:${port}`,
         admin: `127.0.0.1:${adminPort}`,
-        wasm: "build/shadowgraph.wasm",
+        wasm: variant === OTHER_BUILD ? flags.against : "build/shadowgraph.wasm",
         nats: `127.0.0.1:${nats.port}`,
       },
     }),
@@ -158,11 +169,9 @@ async function start(variant: Variant): Promise<Listening> {
 
 /** The rendered configuration less what the variant does without. */
 function adapt(node: Json, variant: Variant): Json {
+  const isOurs = variant === SHADOWGRAPH || variant === OTHER_BUILD;
   if (Array.isArray(node)) {
-    const kept = node.filter(
-      (item) =>
-        variant === "mirror + Shadowgraph" || variant === "mirror + empty wasm" || !isWasm(item),
-    );
+    const kept = node.filter((item) => isOurs || variant === EMPTY || !isWasm(item));
     return kept.map((item) => adapt(item, variant));
   }
   if (node === null || typeof node !== "object") return node;
@@ -170,8 +179,8 @@ function adapt(node: Json, variant: Variant): Json {
   for (const [key, value] of Object.entries(node)) {
     if (key === "request_mirror_policies" && variant === "no mirror") continue;
     // Without the tagger nothing sets the header: then the mirrored route takes everything.
-    if (key === "headers" && variant !== "mirror + Shadowgraph") continue;
-    if (key === "vm_config" && variant === "mirror + empty wasm") {
+    if (key === "headers" && !isOurs) continue;
+    if (key === "vm_config" && variant === EMPTY) {
       copy[key] = {
         vm_id: "empty",
         runtime: "envoy.wasm.runtime.v8",
