@@ -70,7 +70,7 @@ const Experiment = Type.Object(
             "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
             "an exact host name in lower case, without a port",
           ),
-          { minItems: 1, maxItems: 64, expected: "a list of 1 to 64 host names" },
+          { minItems: 1, maxItems: 32, expected: "a list of 1 to 32 host names" },
         ),
       ),
       /** Default: any path. */

@@ -422,7 +422,7 @@ function httpOptions(http2: boolean | undefined, durationMsMax: number | undefin
 
 function natsCluster(config: Config): Tree {
   return remark(
-    "NATS. The body of one HTTP call of the filter is what goes over the TCP connection. For TLS add a transport_socket; NATS then needs `handshake_first: true` (or auto).",
+    "NATS. The body of one HTTP call of the filter is what goes over the TCP connection. For TLS add a transport_socket; NATS then needs `handshake_first: auto`, which serves the analyzer too.",
     {
       ...cluster(NATS_CLUSTER, config.envoy.nats, seconds(config.filter.natsTimeoutMs)),
       upstream_config: {

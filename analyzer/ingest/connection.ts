@@ -32,6 +32,8 @@ export async function connectNats(
         pingInterval: 10_000,
         maxPingOut: 2,
         timeout: 5_000,
+        // The address alone does not make the client insist: it would give its password to a server without TLS.
+        ...(config.servers.some((server) => server.startsWith("tls://")) ? { tls: {} } : {}),
         ...(config.token !== ""
           ? { token: config.token }
           : config.user !== ""
